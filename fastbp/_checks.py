@@ -1,0 +1,92 @@
+"""What may count as a number, an integer, an array of reals; every gate asks here."""
+
+import operator
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp._dispatch import core
+from fastbp.errors import text
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+# Values looked at in one call of a kernel or of NumPy: some milliseconds, so that
+# Ctrl-C is seen in between.
+_PIECE = 1 << 23
+
+
+def integer(value: Any, where: str, least: int) -> int:
+    """Return ``value`` as an int of at least ``least``."""
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(text(where, "an integer", repr(value)))
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(text(where, "an integer", repr(value))) from None
+    if number < least:
+        raise ValueError(text(where, f"an integer of at least {least}", number))
+    return number
+
+
+def number(value: Any, where: str) -> float:
+    """Return ``value`` as a finite float."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, Real):
+        raise TypeError(text(where, "a number", repr(value)))
+    result = float(value)
+    if not np.isfinite(result):
+        raise ValueError(text(where, "a finite number", result))
+    return result
+
+
+def real_array(value: Any, where: str) -> NDArray[Any]:
+    """Return ``value`` as an aligned array of native float32 or float64.
+
+    Both keep their precision; every other real type becomes float64. No copy is
+    made of what already is such an array.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise TypeError(
+                text(where, "real numbers", "a masked array", "fill or drop the masked values")
+            )
+        value = value.data
+    try:
+        array = np.asarray(value)
+    except Exception as error:
+        raise TypeError(
+            text(where, "an array of real numbers", type(value).__name__, str(error))
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(text(where, "real numbers", f"dtype {array.dtype}"))
+    dtype = array.dtype.newbyteorder("=")
+    if dtype not in (FLOAT32, FLOAT64):
+        dtype = FLOAT64
+    return np.require(array, dtype, "A")
+
+
+def cast(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return ``array`` C-contiguous and of the network's ``dtype``.
+
+    Float64 values beyond the range of float32 are cut as the core cuts them: they
+    saturate a neuron instead of becoming infinite.
+    """
+    if array.dtype == FLOAT64 and dtype == FLOAT32:
+        array = np.clip(array, -core.INPUT_BOUND, core.INPUT_BOUND)
+    return np.ascontiguousarray(array, dtype)
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """Return whether the C-contiguous ``array`` of reals holds no NaN and no infinity."""
+    flat = array.reshape(-1)
+    return all(
+        core.all_finite(flat[start : start + _PIECE]) for start in range(0, flat.size, _PIECE)
+    )
+
+
+def first_not_finite(array: NDArray[Any]) -> tuple[int, ...]:
+    """Return the index of the first value of ``array`` that is NaN or infinite."""
+    return tuple(int(i) for i in np.unravel_index(np.argmin(np.isfinite(array)), array.shape))

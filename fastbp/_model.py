@@ -1,0 +1,325 @@
+"""What both Network classes share: state, commit, writer guard, override test, training."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastbp import _checks, parameters, samples, shuffling, training
+from fastbp._dispatch import core
+from fastbp.errors import DivergenceError, text
+from fastbp.functions import COSTS
+from fastbp.samples import Dataset
+
+Arrays = list[NDArray[Any]]
+Shuffling = bool | shuffling.Shuffle
+RandomState = int | np.random.Generator | None
+Function = Callable[..., Any]
+
+
+class Shipped:
+    """A book class and its module's functions as shipped, to see what a user overrides."""
+
+    def __init__(self, cls: type, namespace: dict[str, Any]) -> None:
+        self._methods = {name: getattr(cls, name) for name in dir(cls) if name[0] != "_"}
+        self._functions = {name: namespace[name] for name in ("sigmoid", "sigmoid_prime")}
+        self._namespace = namespace
+
+    def overridden(self, net: object, *names: str) -> bool:
+        """Whether a method of ``net`` or a function of its module is not the shipped one."""
+        own, cls = vars(net), type(net)
+        for name in names:
+            if name in self._functions:
+                if self._namespace.get(name) is not self._functions[name]:
+                    return True
+            elif name in own or getattr(cls, name, None) is not self._methods[name]:
+                return True
+        return False
+
+
+class Model:
+    """State and training of a fully connected network; the book's classes derive from it."""
+
+    backprop: Function
+    num_layers: int
+    sizes: Any
+    dtype: np.dtype[Any] = _checks.FLOAT64
+
+    _shipped: Shipped
+    _generator: np.random.Generator | None = None
+    # Both lists in one tuple that is rebound once: another thread sees one whole state.
+    _parameters: tuple[Any, Any] = (None, None)
+    _guard: threading.RLock
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Here and not in __init__, which a user's subclass may not call, nor may unpickling.
+        self = super().__new__(cls)
+        self._guard = threading.RLock()
+        return self
+
+    def _start(self, sizes: Any, dtype: DTypeLike, random_state: RandomState) -> None:
+        parameters.check_sizes(sizes)
+        dtype = np.dtype(dtype)
+        if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
+            raise TypeError(text("dtype", "float32 or float64", dtype))
+        self.num_layers = len(sizes)
+        self.sizes = sizes
+        self.dtype = dtype
+        self._generator = None if random_state is None else np.random.default_rng(random_state)
+
+    def _draw(self, *, scaled: bool = False) -> None:
+        """Draw all biases, then all weights, from N(0, 1), as the book does.
+
+        ``scaled`` divides the weights by the square root of their number of inputs.
+        """
+        generator, sizes = self._generator, self.sizes
+
+        def randn(*shape: int) -> NDArray[np.float64]:
+            if generator is None:
+                return np.random.randn(*shape)
+            return generator.standard_normal(shape)
+
+        self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]
+        self.weights = [
+            (randn(n, m) / (np.sqrt(m) if scaled else 1.0)).astype(self.dtype)
+            for m, n in pairwise(sizes)
+        ]
+
+    # -- state -----------------------------------------------------------------------
+
+    @property
+    def biases(self) -> Any:
+        """List of arrays (n_out, 1), one a layer; assign or edit it at will."""
+        return self._parameter(0, "biases")
+
+    @biases.setter
+    def biases(self, value: Any) -> None:
+        self._parameters = (value, self._parameters[1])
+
+    @property
+    def weights(self) -> Any:
+        """List of arrays (n_out, n_in), one a layer; assign or edit it at will."""
+        return self._parameter(1, "weights")
+
+    @weights.setter
+    def weights(self, value: Any) -> None:
+        self._parameters = (self._parameters[0], value)
+
+    def _parameter(self, i: int, name: str) -> Any:
+        if self._parameters[i] is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self._parameters[i]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in vars(self).items() if name != "_guard"}
+        biases, weights = state.pop("_parameters", (None, None))
+        return {**state, "biases": biases, "weights": weights}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        self._parameters = (state.pop("biases"), state.pop("weights"))
+        vars(self).update(state)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the network for a call that changes it; re-entrant, but never waiting."""
+        if not self._guard.acquire(blocking=False):
+            raise RuntimeError(
+                "this network is being trained in another thread; "
+                "train a copy (copy.deepcopy), or wait for the other call to return"
+            )
+        try:
+            yield
+        finally:
+            self._guard.release()
+
+    def _sizes(self) -> tuple[int, ...]:
+        return parameters.check_sizes(self.sizes)
+
+    def _checked(self, *, finite: bool = False) -> tuple[parameters.Layout, Arrays, Arrays]:
+        """Return layout, biases and weights of one whole state, fit for the core."""
+        layout = parameters.layout(self._sizes(), self.dtype)
+        biases, weights = self._parameters
+        return layout, *layout.check(biases, weights, finite=finite)
+
+    # -- one sample and blocks of samples ----------------------------------------------
+
+    def _feedforward(self, a: Any) -> NDArray[Any]:
+        layout, biases, weights = self._checked()
+        if isinstance(a, Dataset):
+            samples.fit(a, layout.sizes, "a")
+            return training.outputs(layout, layout.pack(biases, weights), a.X)
+        a = samples.inputs(a, layout.sizes[0], "a")
+        if a.shape[1] == 1:
+            return self._activations(_checks.cast(a, self.dtype), layout, biases, weights)[-1]
+        rows = np.ascontiguousarray(a.T)
+        result = training.outputs(layout, layout.pack(biases, weights), rows)
+        return np.ascontiguousarray(result.T)
+
+    def _activations(
+        self, x: NDArray[Any], layout: parameters.Layout, biases: Arrays, weights: Arrays
+    ) -> Arrays:
+        """Return the activations of layers 1 to L for the column ``x``."""
+        activations = [np.empty((n, 1), self.dtype) for n in layout.sizes[1:]]
+        core.feedforward(x, weights, biases, layout.activations, activations)
+        return activations
+
+    def _backprop(self, x: Any, y: Any, cost: str) -> tuple[Arrays, Arrays]:
+        layout, biases, weights = self._checked()
+        x = _checks.cast(samples.column(x, layout.sizes[0], "input", "x"), self.dtype)
+        y = _checks.cast(samples.column(y, layout.sizes[-1], "output", "y"), self.dtype)
+        activations = self._activations(x, layout, biases, weights)
+        nabla_b = [np.empty(b.shape, self.dtype) for b in biases]
+        nabla_w = [np.empty(w.shape, self.dtype) for w in weights]
+        core.backprop(x, y, weights, layout.activations, COSTS[cost], activations, nabla_b, nabla_w)
+        return nabla_b, nabla_w
+
+    def _outputs(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Return the output activations of every row of X, (n, n_out)."""
+        layout, biases, weights = self._checked()
+        return training.outputs(layout, layout.pack(biases, weights), X)
+
+    def _count(self, data: Any, where: str, *, y: Literal["columns", "labels"]) -> int:
+        """Return how many samples of ``data`` are classified rightly."""
+        data = samples.materialise(data, where)
+        if len(data) == 0:
+            return 0
+        data = samples.gate(data, self._sizes(), where, y=y)
+        return int(np.count_nonzero(self._outputs(data.X).argmax(axis=1) == samples.classes(data)))
+
+    # -- the same with a user's own functions --------------------------------------------
+
+    def _feedforward_with(self, sigmoid: Function, a: Any) -> Any:
+        layout, biases, weights = self._checked()
+        a = a.X.T if isinstance(a, Dataset) else samples.inputs(a, layout.sizes[0], "a")
+        for b, w in zip(biases, weights, strict=True):
+            a = sigmoid(np.dot(w, a) + b)
+        return a
+
+    def _backprop_with(
+        self, sigmoid: Function, sigmoid_prime: Function, output_delta: Function, x: Any, y: Any
+    ) -> tuple[Arrays, Arrays]:
+        """Return one sample's gradient, with ``output_delta(z, a, y)`` for BP1."""
+        layout, biases, weights = self._checked()
+        x = samples.column(x, layout.sizes[0], "input", "x")
+        y = samples.column(y, layout.sizes[-1], "output", "y")
+        activations, zs = [x], []
+        for b, w in zip(biases, weights, strict=True):
+            zs.append(np.dot(w, activations[-1]) + b)
+            activations.append(sigmoid(zs[-1]))
+        delta = output_delta(zs[-1], activations[-1], y)  # BP1
+        nabla_b, nabla_w = [delta], [np.dot(delta, activations[-2].T)]  # BP3, BP4
+        for l in range(2, len(layout.sizes)):
+            delta = np.dot(weights[-l + 1].T, delta) * sigmoid_prime(zs[-l])  # BP2
+            nabla_b.insert(0, delta)
+            nabla_w.insert(0, np.dot(delta, activations[-l - 1].T))
+        return nabla_b, nabla_w
+
+    def _count_with(
+        self, feedforward: Function, data: Any, where: str, label: Function = lambda y: y
+    ) -> int:
+        """Return how many samples are classified rightly, one call of ``feedforward`` each."""
+        return sum(
+            bool(np.all(np.argmax(feedforward(x)) == label(y)))
+            for x, y in samples.materialise(data, where)
+        )
+
+    # -- training ------------------------------------------------------------------------
+
+    def _train(
+        self,
+        data: list[Any] | Dataset,
+        *,
+        cost: str | None,
+        step: Callable[[list[Any], int], None],
+        eta: float,
+        lmbda: float,
+        check_finite: bool,
+        **options: Any,
+    ) -> None:
+        """Train on the core with the compiled ``cost``; where there is none, through ``step``."""
+        if cost is not None:
+            training.run(
+                self, data, cost=cost, eta=eta, lmbda=lmbda, check_finite=check_finite, **options
+            )
+            return
+        layout, _, _ = self._checked(finite=True)
+        own = self._shipped.overridden(self, "update_mini_batch", "backprop")
+        if isinstance(data, Dataset) or not own:  # a user's own function takes its own samples
+            gated = samples.gate(
+                data, layout.sizes, "training_data", y="columns", check_finite=check_finite
+            )
+            if isinstance(data, Dataset):
+                data = samples.pairs(gated, layout.sizes[-1])
+        elif len(data) == 0:
+            raise ValueError(text("training_data", "at least one sample", "none"))
+        training.run_with(step, data, **options)
+
+    def _update(self, mini_batch: Any, eta: float, decay: float, cost: str | None) -> None:
+        """Take one step on the core, or through ``backprop`` where the core has no ``cost``."""
+        if cost is None:
+            self._step_with(mini_batch, eta, decay)
+        else:
+            self._step(mini_batch, eta, decay, cost)
+
+    def _step(self, mini_batch: Any, eta: float, decay: float, cost: str) -> None:
+        layout, biases, weights = self._checked(finite=True)
+        data = samples.gate(mini_batch, layout.sizes, "mini_batch", y="columns")
+        block = layout.pack(biases, weights)
+        training.descend(
+            layout,
+            block,
+            data.X,
+            samples.targets(data, layout.sizes[-1], self.dtype),
+            np.arange(len(data)),
+            mini_batch_size=len(data),
+            cost=cost,
+            eta=eta,
+            decay=decay,
+            where="mini_batch",
+        )
+        self._commit(*layout.unpack(block))
+
+    def _step_with(self, mini_batch: Any, eta: float, decay: float) -> None:
+        _, biases, weights = self._checked(finite=True)
+        mini_batch = samples.materialise(mini_batch, "mini_batch")
+        if len(mini_batch) == 0:
+            raise ValueError(text("mini_batch", "at least one sample", "none"))
+        if isinstance(mini_batch, Dataset):
+            mini_batch = samples.pairs(mini_batch, self._sizes()[-1])
+        sum_b = [np.zeros(b.shape) for b in biases]
+        sum_w = [np.zeros(w.shape) for w in weights]
+        for x, y in mini_batch:
+            nabla_b, nabla_w = self.backprop(x, y)
+            sum_b = [total + nabla for total, nabla in zip(sum_b, nabla_b, strict=True)]
+            sum_w = [total + nabla for total, nabla in zip(sum_w, nabla_w, strict=True)]
+        step = eta / len(mini_batch)
+        new_b = [b - step * nabla for b, nabla in zip(biases, sum_b, strict=True)]
+        new_w = [decay * w - step * nabla for w, nabla in zip(weights, sum_w, strict=True)]
+        new_b, new_w = ([a.astype(self.dtype) for a in arrays] for arrays in (new_b, new_w))
+        if not all(np.isfinite(a).all() for a in new_b + new_w):
+            raise DivergenceError(
+                f"mini_batch: a parameter became NaN or infinite at eta = {eta:g}; "
+                "the network is as it was before; try a smaller eta"
+            )
+        self._commit(new_b, new_w)
+
+    def _shuffle(
+        self, option: Shuffling, book_shuffle: shuffling.Shuffle
+    ) -> shuffling.Shuffle | None:
+        """Return what reorders the samples before each epoch."""
+        if callable(option):
+            return option
+        if not isinstance(option, bool | np.bool_):
+            raise TypeError(text("shuffle", "True, False or a function of a list", repr(option)))
+        if not option:
+            return None
+        return book_shuffle if self._generator is None else self._generator.shuffle
+
+    def _commit(self, biases: Arrays, weights: Arrays) -> None:
+        """Publish a new state; arrays taken earlier keep their values."""
+        self._parameters = (biases, weights)

@@ -1,0 +1,467 @@
+"""The book's module ``network2`` (chapter 3) on the compiled core.
+
+The same names, positional parameters, printed lines, random streams and side
+effects as the book's program. Whatever a user overrides, in a subclass, on the
+object or in this module, is called, by a slower path.
+"""
+
+import json
+import random
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastbp import _checks, samples
+from fastbp._model import Arrays, Model, RandomState, Shipped, Shuffling
+from fastbp.errors import text
+from fastbp.functions import sigmoid
+
+__all__ = [
+    "CrossEntropyCost",
+    "Network",
+    "QuadraticCost",
+    "load",
+    "sigmoid",
+    "sigmoid_prime",
+    "vectorized_result",
+]
+
+
+class QuadraticCost:
+    """The quadratic cost, C = |a - y|^2 / 2."""
+
+    @staticmethod
+    def fn(a: Any, y: Any) -> Any:
+        """Return the cost of outputs ``a`` for targets ``y``, summed over samples."""
+        return 0.5 * np.linalg.norm(a - y) ** 2
+
+    @staticmethod
+    def delta(z: Any, a: Any, y: Any) -> Any:
+        """Return the error of the output layer (BP1)."""
+        return (a - y) * sigmoid_prime(z)
+
+
+class CrossEntropyCost:
+    """The cross-entropy, C = -sum(y ln a + (1 - y) ln(1 - a)) (Nielsen, chapter 3, equation 63)."""
+
+    @staticmethod
+    def fn(a: Any, y: Any) -> Any:
+        """Return the cost of outputs ``a`` for targets ``y``, summed; 0 ln 0 counts as 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)))
+
+    @staticmethod
+    def delta(z: Any, a: Any, y: Any) -> Any:
+        """Return the error of the output layer (BP1); the sigmoid's derivative cancels."""
+        return a - y
+
+
+COSTS: dict[str, type] = {cost.__name__: cost for cost in (QuadraticCost, CrossEntropyCost)}
+
+# What the core may compute in place of a cost's functions, as long as they are these.
+_COMPILED_DELTAS = {QuadraticCost.delta: "quadratic", CrossEntropyCost.delta: "cross_entropy"}
+_SUMMING_FUNCTIONS = (QuadraticCost.fn, CrossEntropyCost.fn)
+
+
+class Network(Model):
+    """A network of sigmoid neurons with a choice of cost (Nielsen, chapter 3).
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Neurons in each layer, inputs first; two layers or more.
+    cost : class or object with ``fn(a, y)`` and ``delta(z, a, y)``
+        ``CrossEntropyCost``, ``QuadraticCost`` or your own (by a slower path).
+    dtype : {float64, float32}
+        Type of weights, biases and all computation.
+    random_state : None, int or numpy.random.Generator
+        None draws from NumPy's and shuffles with Python's global generator, as the
+        book does. Otherwise one generator does both, and the global ones stay untouched.
+
+    Attributes
+    ----------
+    biases, weights : list of ndarray
+        Shapes (n_out, 1) and (n_out, n_in), one a layer. Assign or edit them at will.
+        Training rebinds them to fresh arrays.
+    """
+
+    cost: Any
+
+    def __init__(
+        self,
+        sizes: Any,
+        cost: Any = CrossEntropyCost,
+        *,
+        dtype: DTypeLike = np.float64,
+        random_state: RandomState = None,
+    ) -> None:
+        self._start(sizes, dtype, random_state)
+        self.default_weight_initializer()
+        self.cost = cost
+
+    def default_weight_initializer(self) -> None:
+        """Draw biases from N(0, 1) and weights from N(0, 1 / n_in)."""
+        self._draw(scaled=True)
+
+    def large_weight_initializer(self) -> None:
+        """Draw biases and weights from N(0, 1), as chapter 1 does."""
+        self._draw()
+
+    def feedforward(self, a: Any) -> Any:
+        """Return the output activations for ``a``.
+
+        Parameters
+        ----------
+        a : array_like (n_0, 1), or (n_0, k) with one column a sample, or Dataset
+
+        Returns
+        -------
+        ndarray, shape (n_L, 1) or (n_L, k); of a Dataset of n samples (n, n_L)
+
+        Raises
+        ------
+        ValueError, TypeError
+            ``a`` has another shape, is not real, or not finite.
+        """
+        if self._shipped.overridden(self, "sigmoid"):
+            return self._feedforward_with(sigmoid, a)
+        return self._feedforward(a)
+
+    def SGD(
+        self,
+        training_data: Any,
+        epochs: int,
+        mini_batch_size: int,
+        eta: float,
+        lmbda: float = 0.0,
+        evaluation_data: Any = None,
+        monitor_evaluation_cost: bool = False,
+        monitor_evaluation_accuracy: bool = False,
+        monitor_training_cost: bool = False,
+        monitor_training_accuracy: bool = False,
+        early_stopping_n: int = 0,
+        *,
+        shuffle: Shuffling = True,
+        verbose: bool = True,
+        check_finite: bool = True,
+    ) -> tuple[list[float], list[int], list[float], list[int]]:
+        """Train by stochastic gradient descent with weight decay; monitor after each epoch.
+
+        Parameters
+        ----------
+        training_data : list of (x, y), or Dataset
+            ``x`` (n_0, 1), ``y`` (n_L, 1). A list is shuffled in place each epoch.
+        epochs, mini_batch_size : int
+            The last mini-batch may be shorter; it counts with its own length.
+        eta, lmbda : float
+            Learning rate; regularisation: weights shrink by 1 - eta lmbda / n a step.
+        evaluation_data : list of (x, label), or Dataset with labels, optional
+        early_stopping_n : int
+            Stop after so many epochs without a new best evaluation accuracy; 0: never.
+        shuffle, verbose, check_finite
+            As in ``network.Network.SGD``.
+
+        Returns
+        -------
+        evaluation_cost, evaluation_accuracy, training_cost, training_accuracy : list
+            A value an epoch where monitored, else empty.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad input; nothing has changed then.
+        DivergenceError
+            A parameter became NaN or infinite; the last finite state is back.
+        """
+        with self._writing():
+            epochs = _checks.integer(epochs, "epochs", 0)
+            mini_batch_size = _checks.integer(mini_batch_size, "mini_batch_size", 1)
+            early_stopping_n = _checks.integer(early_stopping_n, "early_stopping_n", 0)
+            eta, lmbda = _checks.number(eta, "eta"), _checks.number(lmbda, "lmbda")
+            order = self._shuffle(shuffle, lambda data: random.shuffle(data))
+            training_list = samples.materialise(training_data, "training_data")
+            evaluation = self._evaluation_data(
+                evaluation_data,
+                cost=monitor_evaluation_cost,
+                accuracy=monitor_evaluation_accuracy or early_stopping_n > 0,
+                check_finite=check_finite,
+            )
+            evaluation_cost: list[float] = []
+            evaluation_accuracy: list[int] = []
+            training_cost: list[float] = []
+            training_accuracy: list[int] = []
+            best, epochs_since_best = -1, 0
+
+            def say(line: str = "") -> None:
+                if verbose:
+                    print(line, flush=True)
+
+            def report(epoch: int, checked: Any) -> bool:
+                nonlocal best, epochs_since_best
+                say(f"Epoch {epoch} training complete")
+                if monitor_training_cost:
+                    own = self._shipped.overridden(self, "total_cost", "feedforward")
+                    training = training_list if own else checked
+                    training_cost.append(self.total_cost(training, lmbda))
+                    say(f"Cost on training data: {training_cost[-1]}")
+                if monitor_training_accuracy:
+                    own = self._shipped.overridden(self, "accuracy", "feedforward")
+                    training = training_list if own else checked
+                    training_accuracy.append(self.accuracy(training, convert=True))
+                    say(f"Accuracy on training data: {training_accuracy[-1]} / {len(training)}")
+                if monitor_evaluation_cost:
+                    evaluation_cost.append(self.total_cost(evaluation, lmbda, convert=True))
+                    say(f"Cost on evaluation data: {evaluation_cost[-1]}")
+                if monitor_evaluation_accuracy or early_stopping_n:
+                    accuracy = self.accuracy(evaluation)
+                if monitor_evaluation_accuracy:
+                    evaluation_accuracy.append(accuracy)
+                    say(f"Accuracy on evaluation data: {accuracy} / {len(evaluation)}")
+                say()
+                if not early_stopping_n:
+                    return False
+                epochs_since_best = 0 if accuracy > best else epochs_since_best + 1
+                best = max(best, accuracy)
+                return epochs_since_best == early_stopping_n
+
+            self._train(
+                training_list,
+                epochs=epochs,
+                mini_batch_size=mini_batch_size,
+                eta=eta,
+                lmbda=lmbda,
+                cost=self._compiled_cost(),
+                step=lambda mini_batch, n: self.update_mini_batch(mini_batch, eta, lmbda, n),
+                shuffle=order,
+                check_finite=check_finite,
+                after_epoch=report,
+            )
+            return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
+
+    def update_mini_batch(self, mini_batch: Any, eta: float, lmbda: float, n: int) -> None:
+        """Take one gradient step with weight decay from the samples in ``mini_batch``.
+
+        Gradients are summed over the ``m`` samples, then applied once::
+
+            w <- (1 - eta * lmbda / n) * w - (eta / m) * nabla_w
+            b <- b - (eta / m) * nabla_b
+
+        Parameters
+        ----------
+        mini_batch : list of (x, y), or Dataset
+            ``x`` has shape (n_0, 1), ``y`` (n_L, 1). Not empty.
+        eta, lmbda : float
+            Learning rate and regularisation.
+        n : int
+            Size of the whole training set.
+
+        Raises
+        ------
+        ValueError, TypeError, DivergenceError
+            Nothing has changed then.
+
+        Notes
+        -----
+        Rebinds ``weights`` and ``biases``; arrays taken earlier keep their values.
+        Nielsen, chapter 3.
+        """
+        with self._writing():
+            eta, lmbda = _checks.number(eta, "eta"), _checks.number(lmbda, "lmbda")
+            n = _checks.integer(n, "n", 1)
+            self._update(mini_batch, eta, 1 - eta * (lmbda / n), self._compiled_cost())
+
+    def backprop(self, x: Any, y: Any) -> tuple[Arrays, Arrays]:
+        """Return ``(nabla_b, nabla_w)``, the gradient of one sample's cost (BP1-BP4).
+
+        Parameters
+        ----------
+        x, y : array_like, shapes (n_0, 1) and (n_L, 1)
+
+        Returns
+        -------
+        nabla_b, nabla_w : list of ndarray
+            A layer each, in the shapes of ``biases`` and ``weights``; without decay.
+
+        Raises
+        ------
+        ValueError, TypeError
+            ``x`` or ``y`` has another shape, is not real, or not finite.
+        """
+        cost = _COMPILED_DELTAS.get(self.cost.delta)
+        if cost is None or self._shipped.overridden(self, "sigmoid", "sigmoid_prime"):
+            return self._backprop_with(sigmoid, sigmoid_prime, self.cost.delta, x, y)
+        return self._backprop(x, y, cost)
+
+    def accuracy(self, data: Any, convert: bool = False) -> int:
+        """Return how many samples have their largest output at their label.
+
+        Parameters
+        ----------
+        data : list of (x, y), or Dataset
+        convert : bool
+            Whether ``y`` is a one-hot column (training data), not a label.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A sample is bad, or its ``y`` not what ``convert`` says.
+        """
+        if self._shipped.overridden(self, "feedforward", "sigmoid"):
+            label = np.argmax if convert and not _has_labels(data) else lambda y: y
+            return self._count_with(self.feedforward, data, "data", label)
+        return self._count(data, "data", y="columns" if convert else "labels")
+
+    def total_cost(self, data: Any, lmbda: float, convert: bool = False) -> float:
+        """Return the mean cost of ``data`` plus ``lmbda / (2 len(data))`` times sum |w|^2.
+
+        Parameters
+        ----------
+        data : list of (x, y), or Dataset
+        lmbda : float
+            Regularisation.
+        convert : bool
+            Whether ``y`` is a label (evaluation data), not a column.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A sample is bad, or its ``y`` not what ``convert`` says; there is none.
+        """
+        lmbda = _checks.number(lmbda, "lmbda")
+        data = samples.materialise(data, "data")
+        if self._shipped.overridden(self, "feedforward"):
+            if not len(data):
+                raise ValueError(text("data", "at least one sample", "none"))
+            one_hot = convert or _has_labels(data)
+            n_out = self._sizes()[-1]
+            cost = 0.0
+            for x, y in data:
+                target = vectorized_result(y, n_out) if one_hot else y
+                cost += self.cost.fn(self.feedforward(x), target)
+        else:
+            checked = samples.gate(
+                data, self._sizes(), "data", y="labels" if convert else "columns"
+            )
+            Y = samples.targets(checked, self._sizes()[-1], _checks.FLOAT64)
+            if self._shipped.overridden(self, "sigmoid"):
+                A = self.feedforward(checked).T
+            else:
+                A = self._outputs(checked.X).astype(np.float64, copy=False)
+            if self.cost.fn in _SUMMING_FUNCTIONS:
+                cost = self.cost.fn(A, Y)
+            else:
+                cost = sum(self.cost.fn(a[:, None], y[:, None]) for a, y in zip(A, Y, strict=True))
+        n, squares = len(data), sum(np.linalg.norm(w) ** 2 for w in self.weights)
+        return float(cost / n + 0.5 * (lmbda / n) * squares)
+
+    def save(self, filename: str | PathLike[str]) -> None:
+        """Write the network to ``filename`` as the book's JSON, which its ``load`` reads too."""
+        with open(filename, "w", encoding="utf-8") as file:
+            json.dump(self._to_json(), file)
+
+    def _to_json(self) -> dict[str, Any]:
+        _, biases, weights = self._checked()
+        cost = self.cost if isinstance(self.cost, type) else type(self.cost)
+        return {
+            "sizes": [int(size) for size in self.sizes],
+            "weights": [w.tolist() for w in weights],
+            "biases": [b.tolist() for b in biases],
+            "cost": cost.__name__,
+        }
+
+    def _compiled_cost(self) -> str | None:
+        """Return the cost that the core may descend; None if a user overrides a part of it."""
+        mine = self._shipped.overridden(
+            self, "update_mini_batch", "backprop", "sigmoid", "sigmoid_prime"
+        )
+        return None if mine else _COMPILED_DELTAS.get(self.cost.delta)
+
+    def _evaluation_data(self, data: Any, *, cost: bool, accuracy: bool, check_finite: bool) -> Any:
+        """Return the evaluation data, checked once where it is looked at by our own methods."""
+        data = [] if data is None else samples.materialise(data, "evaluation_data")
+        if not (cost or accuracy):
+            return data
+        if len(data) == 0:
+            raise ValueError(
+                text(
+                    "evaluation_data",
+                    "samples",
+                    "none",
+                    "monitoring and early stopping need evaluation data",
+                )
+            )
+        looking = (["total_cost"] if cost else []) + (["accuracy"] if accuracy else [])
+        if self._shipped.overridden(self, "feedforward", *looking):
+            return data
+        return samples.gate(
+            data, self._sizes(), "evaluation_data", y="labels", check_finite=check_finite
+        )
+
+
+def load(
+    filename: str | PathLike[str], *, cost: Any = None, dtype: DTypeLike = np.float64
+) -> Network:
+    """Return the network that ``save``, or the book's program, wrote to ``filename``.
+
+    Parameters
+    ----------
+    filename : path of a JSON file
+    cost : class or object, optional
+        The cost, where the file names one of your own.
+    dtype : {float64, float32}
+
+    Raises
+    ------
+    ValueError
+        The file is not such a JSON file, or names a cost that is not known.
+    """
+    with open(filename, encoding="utf-8") as file:
+        try:
+            data = json.load(file)
+        except ValueError as error:
+            raise ValueError(text(str(filename), "a network as JSON", str(error))) from None
+    return from_json(data, str(filename), cost=cost, dtype=dtype)
+
+
+def from_json(data: Any, where: str, *, cost: Any = None, dtype: DTypeLike = np.float64) -> Network:
+    """Return the network of the decoded JSON ``data``; ``where`` begins each error text."""
+    keys = {"sizes", "weights", "biases", "cost"}
+    if not isinstance(data, dict) or not keys <= data.keys():
+        raise ValueError(text(where, "a network with " + ", ".join(sorted(keys)), "another JSON"))
+    if cost is None:
+        if data["cost"] not in COSTS:
+            expected = f"a cost among {', '.join(COSTS)}"
+            hint = "load(filename, cost=...) takes your own"
+            raise ValueError(text(f"{where}: cost", expected, repr(data["cost"]), hint))
+        cost = COSTS[data["cost"]]
+    net = Network.__new__(Network)
+    try:
+        net._start(data["sizes"], dtype, None)
+        net.biases = [np.array(b, net.dtype) for b in data["biases"]]
+        net.weights = [np.array(w, net.dtype) for w in data["weights"]]
+        net.cost = cost
+        net._checked(finite=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from None
+    return net
+
+
+def vectorized_result(j: Any, n: int = 10) -> NDArray[np.float64]:
+    """Return the column (n, 1) with 1.0 at ``j`` and zeros elsewhere."""
+    e = np.zeros((n, 1))
+    e[np.asarray(j, dtype=int)] = 1.0
+    return e
+
+
+def sigmoid_prime(z: Any) -> Any:
+    """Return the derivative of the sigmoid (from this module's ``sigmoid``, as in the book)."""
+    return sigmoid(z) * (1 - sigmoid(z))
+
+
+def _has_labels(data: Any) -> bool:
+    return isinstance(data, samples.Dataset) and data.has_labels
+
+
+Network._shipped = Shipped(Network, globals())

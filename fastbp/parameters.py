@@ -1,0 +1,150 @@
+"""The parameter block: where each weight and bias lies, pack and unpack.
+
+The core trains on one aligned buffer in which layer l is a matrix of
+``fan_in + 1`` rows (the last is the bias) and ``fan_out`` columns, padded with
+zeros to whole vectors. This module and the layout table that it hands to the
+core are the only places that know an offset; the block is never public.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp import _checks
+from fastbp._dispatch import core
+from fastbp.errors import text
+from fastbp.functions import ACTIVATIONS
+
+_COLUMN = core.LAYOUT_COLUMNS
+_MOST_PARAMETERS = 2**48  # 2 PiB of float64: no machine has them, and no offset overflows
+
+# Multiply-adds of one pass over a block of samples: some 30 ms on one core, so that
+# Ctrl-C is seen in time, and few enough samples for the block to stay in cache.
+_BLOCK_WORK = 2**25
+_BLOCK_ROWS = 128
+
+
+def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return ``sizes`` as a tuple of ints, two layers or more, each of one neuron or more."""
+    if isinstance(sizes, str | bytes) or not hasattr(sizes, "__len__"):
+        raise TypeError(text("sizes", "a list of integers", repr(sizes)))
+    checked = tuple(_checks.integer(size, f"sizes[{i}]", 1) for i, size in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(text("sizes", "at least 2 layers, inputs and outputs", list(sizes)))
+    total = sum(n * (m + 1) for m, n in pairwise(checked))
+    if total > _MOST_PARAMETERS:
+        raise MemoryError(text("sizes", "at most 2**48 parameters", total))
+    return checked
+
+
+class Layout:
+    """Where the parameters of a network of these sizes lie in a block of this dtype."""
+
+    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.sizes = sizes
+        self.dtype = dtype
+        vector = core.ALIGNMENT // dtype.itemsize
+        self.table = np.zeros((len(sizes), len(_COLUMN)), np.intp)
+        offset = unit = 0
+        for layer, size in enumerate(sizes):
+            width = -(-size // vector) * vector
+            fan_in = sizes[layer - 1] if layer else 0
+            row = {
+                "fan_in": fan_in,
+                "fan_out": size,
+                "width": width,
+                "offset": offset,
+                "unit": unit,
+                "activation": ACTIVATIONS["sigmoid"],
+            }
+            for name, value in row.items():
+                self.table[layer, _COLUMN[name]] = value
+            offset += (fan_in + 1) * width if layer else 0
+            unit += width
+        self.length = offset
+        self.activations = np.ascontiguousarray(
+            self.table[1:, _COLUMN["activation"]], dtype=np.intc
+        )
+        self._scratch_per_row = 2 * unit
+        self.block_rows = max(1, min(_BLOCK_ROWS, _BLOCK_WORK // offset))
+        self.rows_per_call = max(self.block_rows, 2 * _BLOCK_WORK // offset)
+
+    def empty(self) -> NDArray[Any]:
+        """Return an uninitialised block."""
+        return _aligned(self.length, self.dtype)
+
+    def scratch(self, rows: int) -> NDArray[Any]:
+        """Return scratch for the activations and errors of ``rows`` samples."""
+        return _aligned(rows * self._scratch_per_row, self.dtype)
+
+    def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
+        """Return a block that holds copies of these arrays."""
+        block = self.empty()
+        block[:] = 0  # the padding must be zero, and stays so
+        for matrix, b, w in zip(self._matrices(block), biases, weights, strict=True):
+            matrix[:-1] = w.T
+            matrix[-1] = b[:, 0]
+        return block
+
+    def unpack(self, block: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Return fresh ``(biases, weights)`` from a block, in the book's shapes."""
+        biases, weights = [], []
+        for matrix in self._matrices(block):
+            biases.append(matrix[-1].reshape(-1, 1).copy())
+            weights.append(np.ascontiguousarray(matrix[:-1].T))
+        return biases, weights
+
+    def _matrices(self, block: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return views (fan_in + 1, fan_out) of each layer's matrix, without its padding."""
+        matrices = []
+        for row in self.table[1:]:
+            fan_in, fan_out, width, offset = (
+                int(row[_COLUMN[name]]) for name in ("fan_in", "fan_out", "width", "offset")
+            )
+            padded = block[offset : offset + (fan_in + 1) * width].reshape(fan_in + 1, width)
+            matrices.append(padded[:, :fan_out])
+        return matrices
+
+    def check(
+        self, biases: Any, weights: Any, *, finite: bool = False
+    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Return the public arrays fit for the core; copies only of those that are not."""
+        shapes = list(zip(self.sizes[1:], self.sizes[:-1], strict=True))
+        checked_w = self._check_list(weights, "weights", shapes, finite)
+        checked_b = self._check_list(biases, "biases", [(n, 1) for n, _ in shapes], finite)
+        return checked_b, checked_w
+
+    def _check_list(
+        self, arrays: Any, name: str, shapes: list[tuple[int, int]], finite: bool
+    ) -> list[NDArray[Any]]:
+        if len(arrays) != len(shapes):
+            raise ValueError(text(name, f"{len(shapes)} arrays", len(arrays)))
+        checked = []
+        for i, (value, shape) in enumerate(zip(arrays, shapes, strict=True)):
+            array = _checks.real_array(value, f"{name}[{i}]")
+            if array.shape != shape:
+                raise ValueError(
+                    text(f"{name}[{i}]", f"shape {shape} (sizes {list(self.sizes)})", array.shape)
+                )
+            array = np.ascontiguousarray(array, self.dtype)
+            if finite and not _checks.all_finite(array):
+                j, k = _checks.first_not_finite(array)
+                raise ValueError(text(f"{name}[{i}][{j}, {k}]", "a finite number", array[j, k]))
+            checked.append(array)
+        return checked
+
+
+@lru_cache(maxsize=64)
+def layout(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
+    """Return the layout for these sizes and dtype."""
+    return Layout(sizes, dtype)
+
+
+def _aligned(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    raw = np.empty(length * dtype.itemsize + core.ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % core.ALIGNMENT
+    return raw[start : start + length * dtype.itemsize].view(dtype)

@@ -1,0 +1,339 @@
+"""The gate for data: pairs or arrays in, checked contiguous X and Y out."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp import _checks
+from fastbp.errors import text
+
+Pair = tuple[NDArray[Any], Any]
+
+
+class Dataset:
+    """Samples as two arrays, one row a sample; accepted wherever pairs ``(x, y)`` are.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, k)
+        Real and finite. Float32 and float64 keep their dtype and are not copied when
+        C-contiguous; other real types become float64.
+    Y : array_like, shape (n, m) or (n,)
+        Targets, or integer labels from 0. Labels serve ``evaluate`` and ``accuracy``;
+        in training each stands for its one-hot row.
+    check_finite : bool
+        False skips the search for NaN and infinity.
+
+    Notes
+    -----
+    Checked here, once. ``data[i]`` is the book's pair of columns (or column and
+    label); a slice is a Dataset on the same memory, an index array a Dataset with
+    copies. ``SGD`` never reorders a Dataset. X and Y must not change during a call.
+    """
+
+    __slots__ = ("X", "Y")
+
+    X: NDArray[Any]
+    Y: NDArray[Any]
+
+    def __init__(self, X: ArrayLike, Y: ArrayLike, *, check_finite: bool = True) -> None:
+        x = _checks.real_array(X, "X")
+        if x.ndim != 2 or x.shape[1] == 0:
+            raise ValueError(
+                text("X", "shape (n, k), one row a sample", x.shape, _row_hint(x.ndim))
+            )
+        y = _checks.real_array(Y, "Y")
+        if y.ndim == 1:
+            y = _integers(y)
+        elif y.ndim != 2 or y.shape[1] == 0:
+            raise ValueError(text("Y", "targets (n, m) or labels (n,)", f"shape {y.shape}"))
+        if len(x) != len(y):
+            raise ValueError(text("Y", f"{len(x)} rows, as X has", len(y)))
+        self.X, self.Y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        if check_finite:
+            _refuse_not_finite(self.X, lambda i, k: f"X[{i}, {k}]")
+            _refuse_not_finite(self.Y, lambda i, k: f"Y[{i}, {k}]")
+
+    @classmethod
+    def _of(cls, X: NDArray[Any], Y: NDArray[Any]) -> "Dataset":
+        """Return a Dataset of arrays that need no check."""
+        self = object.__new__(cls)
+        self.X, self.Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
+        return self
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether Y holds labels (n,), not targets (n, m)."""
+        return self.Y.ndim == 1
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> "Dataset": ...
+    def __getitem__(self, index: Any) -> "Pair | Dataset":
+        if isinstance(index, int | np.integer):
+            y = self.Y[index]
+            return self.X[index].reshape(-1, 1), y if self.has_labels else y.reshape(-1, 1)
+        return Dataset._of(self.X[index], self.Y[index])
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        kind = "labels" if self.has_labels else f"targets {self.Y.shape[1]}"
+        return f"<Dataset: {len(self)} samples, {self.X.shape[1]} inputs {self.X.dtype}, {kind}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dataset._of, (self.X, self.Y)
+
+
+def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float64]:
+    """Return a row for each label: 1.0 at the label, zeros elsewhere.
+
+    Parameters
+    ----------
+    labels : array_like, shape (n,)
+        Integers from 0.
+    n_classes : int, optional
+        Length of a row; one more than the largest label by default.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes), float64
+
+    Raises
+    ------
+    ValueError
+        A label is not an integer in range.
+    """
+    array = _checks.real_array(labels, "labels")
+    if array.ndim != 1:
+        raise ValueError(text("labels", "shape (n,)", array.shape))
+    classes = _integers(array, "labels")
+    if n_classes is None:
+        n_classes = int(classes.max(initial=-1)) + 1
+    n_classes = _checks.integer(n_classes, "n_classes", 1 if len(classes) else 0)
+    _refuse_range(classes, n_classes, lambda i: f"labels[{i}]", "classes")
+    rows = np.zeros((len(classes), n_classes))
+    rows[np.arange(len(classes)), classes] = 1.0
+    return rows
+
+
+def materialise(data: Any, where: str) -> Any:
+    """Return ``data`` if it is a Dataset or a list, else the list of what it yields."""
+    if isinstance(data, Dataset | list):
+        return data
+    try:
+        iterator: Iterable[Any] = iter(data)
+    except TypeError:
+        raise TypeError(text(where, "pairs (x, y) or a Dataset", type(data).__name__)) from None
+    pairs = list(iterator)
+    if not pairs and iterator is data:
+        raise ValueError(
+            text(where, "samples", "an exhausted iterator", "zip(...) yields once: make it a list")
+        )
+    return pairs
+
+
+def gate(
+    data: Any,
+    sizes: tuple[int, ...],
+    where: str,
+    *,
+    y: Literal["columns", "labels"],
+    check_finite: bool = True,
+) -> Dataset:
+    """Return ``data``, pairs or Dataset, as a Dataset that fits a network of these sizes.
+
+    ``y="labels"`` wants labels; ``"columns"`` wants columns in pairs, and takes targets
+    or labels of a Dataset. Nothing is changed; the first bad sample is named.
+    """
+    n_in, n_out = sizes[0], sizes[-1]
+    data = materialise(data, where)
+    if len(data) == 0:
+        raise ValueError(text(where, "at least one sample", "none"))
+    if isinstance(data, Dataset):
+        fit(data, sizes, where)
+        if not data.has_labels:
+            if y == "labels":
+                hint = "Dataset(X, labels) holds the classes themselves"
+                expected = _label_range(n_out) + " for each sample"
+                raise ValueError(text(f"{where}.Y", expected, data.Y.shape, hint))
+            if data.Y.shape[1] != n_out:
+                raise ValueError(text(f"{where}.Y", f"{n_out} outputs a row", data.Y.shape[1]))
+        return data
+    xs, ys = _unzip(data, where)
+    X = _columns(xs, n_in, "input", lambda i: f"{where}[{i}][0]", check_finite)
+    if y == "labels":
+        return Dataset._of(X, _labels(ys, n_out, lambda i: f"{where}[{i}][1]"))
+    return Dataset._of(X, _columns(ys, n_out, "output", lambda i: f"{where}[{i}][1]", check_finite))
+
+
+def fit(data: Dataset, sizes: tuple[int, ...], where: str) -> None:
+    """Refuse a Dataset whose inputs or labels do not fit a network of these sizes."""
+    if data.X.shape[1] != sizes[0]:
+        raise ValueError(text(f"{where}.X", f"{sizes[0]} inputs a row", data.X.shape[1]))
+    if data.has_labels:
+        _refuse_range(data.Y, sizes[-1], lambda i: f"{where}.Y[{i}]", "outputs")
+
+
+def targets(data: Dataset, n_out: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return what the outputs are trained towards, (n, n_out); labels become one-hot rows."""
+    return _checks.cast(one_hot(data.Y, n_out) if data.has_labels else data.Y, dtype)
+
+
+def classes(data: Dataset) -> NDArray[Any]:
+    """Return the label of each sample, (n,); targets count as their largest entry."""
+    return data.Y if data.has_labels else data.Y.argmax(axis=1)
+
+
+def pairs(data: Dataset, n_out: int) -> list[Pair]:
+    """Return the book's pairs of columns; labels become one-hot columns."""
+    if data.has_labels:
+        data = Dataset._of(data.X, one_hot(data.Y, n_out))
+    return list(data)
+
+
+def column(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
+    """Return ``value`` as a checked column (size, 1); ``kind`` is "input" or "output"."""
+    array = _shaped(value, size, kind, where)
+    _refuse_not_finite(np.ascontiguousarray(array), lambda k, _: f"{where}[{k}]")
+    return array
+
+
+def inputs(a: Any, n_in: int, where: str) -> NDArray[Any]:
+    """Return ``a`` as a checked matrix (n_in, k), one column a sample."""
+    array = _checks.real_array(a, where)
+    if array.ndim != 2 or array.shape[0] != n_in:
+        raise ValueError(
+            text(
+                where,
+                f"shape ({n_in}, 1) for {n_in} inputs, or ({n_in}, k) for k samples",
+                array.shape,
+                _column_hint(array, n_in),
+            )
+        )
+    _refuse_not_finite(np.ascontiguousarray(array), lambda j, k: f"{where}[{j}, {k}]")
+    return array
+
+
+# -- pairs ---------------------------------------------------------------------------
+
+
+def _unzip(pairs: list[Any], where: str) -> tuple[Sequence[Any], Sequence[Any]]:
+    try:
+        xs, ys = zip(*pairs, strict=True)
+    except (TypeError, ValueError):
+        for i, pair in enumerate(pairs):
+            try:
+                _x, _y = pair
+            except (TypeError, ValueError):
+                got = f"{len(pair)} items" if hasattr(pair, "__len__") else type(pair).__name__
+                raise ValueError(text(f"{where}[{i}]", "a pair (x, y)", got)) from None
+        raise
+    return xs, ys
+
+
+def _columns(
+    values: Sequence[Any],
+    size: int,
+    kind: str,
+    where: Callable[[int], str],
+    check_finite: bool,
+) -> NDArray[Any]:
+    """Return columns (size, 1) as the rows of one array (n, size)."""
+    first = values[0]
+    if (
+        type(first) is np.ndarray
+        and first.dtype in (_checks.FLOAT32, _checks.FLOAT64)
+        and first.dtype.isnative
+        and first.shape == (size, 1)
+        and {(type(v), getattr(v, "dtype", None), getattr(v, "shape", None)) for v in values}
+        == {(np.ndarray, first.dtype, first.shape)}
+    ):  # the usual case, checked at once
+        rows = np.concatenate(values).reshape(len(values), size)
+    else:
+        shaped = [_shaped(value, size, kind, where(i)) for i, value in enumerate(values)]
+        rows = np.concatenate(shaped).reshape(len(values), size)
+    if check_finite:
+        _refuse_not_finite(rows, lambda i, k: f"{where(i)}[{k}]")
+    return rows
+
+
+def _shaped(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
+    array = _checks.real_array(value, where)
+    if array.shape != (size, 1):
+        got = f"{value!r}, a class" if kind == "output" and array.ndim == 0 else array.shape
+        if kind == "output" and array.size == 1:
+            hint = "vectorized_result(j) or fastbp.one_hot makes targets of classes"
+        else:
+            hint = _column_hint(array, size)
+        raise ValueError(text(where, f"shape ({size}, 1) for {size} {kind}s", got, hint))
+    return array
+
+
+def _labels(values: Sequence[Any], n_out: int, where: Callable[[int], str]) -> NDArray[np.int64]:
+    """Return labels, each equal to an integer in any type, as integers below ``n_out``."""
+    labels = np.empty(len(values), np.int64)
+    for i, value in enumerate(values):
+        if type(value) is int or isinstance(value, np.integer):
+            label = int(value)
+        else:
+            array = np.asarray(value)
+            number = array.item() if array.size == 1 and array.dtype.kind in "biuf" else None
+            if number is None or number != np.floor(number) or np.isinf(number):
+                got = f"shape {array.shape}" if array.size > 1 else repr(value)
+                hint = "np.argmax(y) is the label of a one-hot y" if array.size > 1 else ""
+                raise ValueError(text(where(i), _label_range(n_out), got, hint))
+            label = int(number)
+        if not 0 <= label < n_out:
+            raise ValueError(text(where(i), _label_range(n_out), label))
+        labels[i] = label
+    return labels
+
+
+# -- arrays --------------------------------------------------------------------------
+
+
+def _integers(array: NDArray[Any], where: str = "Y") -> NDArray[np.int64]:
+    whole = np.isfinite(array) & (array == np.floor(array)) & (array >= 0) & (array < 2**31)
+    if not whole.all():
+        i = int(whole.argmin())
+        hint = "targets need shape (n, m)" if where == "Y" else ""
+        raise ValueError(text(f"{where}[{i}]", "a label, an integer from 0", array[i], hint))
+    return array.astype(np.int64)
+
+
+def _refuse_range(labels: NDArray[Any], n: int, where: Callable[[int], str], unit: str) -> None:
+    if labels.size and labels.max() >= n:
+        i = int(np.argmax(labels >= n))
+        raise ValueError(text(where(i), _label_range(n, unit), labels[i]))
+
+
+def _refuse_not_finite(array: NDArray[Any], where: Callable[[int, int], str]) -> None:
+    if array.dtype.kind == "f" and not _checks.all_finite(array):
+        i, k = _checks.first_not_finite(array)
+        raise ValueError(text(where(i, k), "a finite number", array[i, k]))
+
+
+def _label_range(n: int, unit: str = "outputs") -> str:
+    return f"a label, an integer from 0 to {n - 1} ({n} {unit})"
+
+
+def _column_hint(array: NDArray[Any], size: int) -> str:
+    if array.shape == (size,):
+        return "reshape(-1, 1) makes it a column"
+    if array.shape == (1, size):
+        return "one sample is one column, not a row: transpose it"
+    if array.ndim == 2 and array.shape[0] == size:
+        return "one sample is one column"
+    return ""
+
+
+def _row_hint(ndim: int) -> str:
+    return "reshape(-1, 1) if each sample is one number" if ndim == 1 else ""

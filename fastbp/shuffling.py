@@ -1,0 +1,53 @@
+"""The order of each epoch: the book's shuffles, and what they did to the samples."""
+
+import random
+from collections.abc import Callable, MutableSequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shuffle = Callable[[Any], object]
+
+
+def python2(x: MutableSequence[Any]) -> None:
+    """Shuffle ``x`` in place as Python 2's ``random.shuffle`` did, from the global generator.
+
+    Pass it as ``SGD(..., shuffle=python2)`` to repeat a run that was made under
+    Python 2, such as the book's own.
+    """
+    for i in range(len(x) - 1, 0, -1):
+        j = int(random.random() * (i + 1))
+        x[i], x[j] = x[j], x[i]
+
+
+class Deck:
+    """The samples of a run, shuffled anew for each epoch.
+
+    ``cards`` is what the shuffle works on: the caller's own list of pairs, which is
+    reordered in place as in the book, or a list of row numbers.
+    """
+
+    def __init__(self, cards: list[Any], shuffle: Shuffle | None) -> None:
+        self.cards = cards
+        self._shuffle = shuffle
+        self._dealt = list(cards)  # holds the pairs, so that no id is used again
+        self._place = {id(card): i for i, card in enumerate(cards)}
+
+    def shuffle(self) -> None:
+        """Put the cards in the order of the next epoch."""
+        if self._shuffle is not None:
+            self._shuffle(self.cards)
+
+    def order(self) -> NDArray[np.intp] | None:
+        """Return where each card lay at first; None if there is a new one among them.
+
+        The shuffle may be anybody's, so its permutation is read off the cards. A
+        card that is there twice counts as its last place: it is the same sample.
+        """
+        try:
+            return np.fromiter(
+                map(self._place.__getitem__, map(id, self.cards)), np.intp, len(self.cards)
+            )
+        except KeyError:
+            return None

@@ -1,0 +1,45 @@
+"""The extension modules; everything else is in pyproject.toml."""
+
+import sys
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+if sys.platform == "win32":
+    FLAGS = ["/O2"]
+else:
+    # -fno-math-errno and -fno-trapping-math let the sigmoid's clamp vectorise;
+    # -g0 because the interpreter's own flags carry -g and triple the size.
+    FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
+
+
+def level(name: str, *flags: str) -> Extension:
+    """Return the core built for one SIMD level; the module carries its name and flags."""
+    flags = (*FLAGS, *flags)
+    return Extension(
+        f"fastbp._core_{name}",
+        ["src_cython/core.pyx"],
+        extra_compile_args=list(flags),
+        define_macros=[
+            ("FASTBP_LEVEL", f'"{name}"'),
+            ("FASTBP_FLAGS", '"{}"'.format(" ".join(flags))),
+        ],
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [level("base")],
+        include_path=["src_cython"],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "binding": True,
+            "embedsignature": False,
+        },
+    )
+)

@@ -1,0 +1,263 @@
+# The compiled core of fastbp: arithmetic on buffers that the Python side has
+# checked, allocated and laid out. Read in this order:
+#
+#   functions.pxi   activations and costs: scalar maths, one switch per question
+#   layers.pxi      one layer of a block of samples: forward, backward, gradient, update
+#   this file       the doors: whole passes over blocks, one sample, many mini-batches
+#
+# The parameter block. All layers lie in one aligned buffer. Layer l is a matrix
+# of fan_in + 1 rows (the last is the bias) and `width` columns: fan_out, padded
+# with zeros to whole vectors. Rows are inputs, so that forward, backward and
+# update walk contiguous memory. Gradients have the same layout.
+#
+# The layout table has one row a layer, row 0 the input, and the columns FAN_IN ...
+# ACTIVATION below; fastbp/parameters.py fills it and is the only other place that
+# knows an offset.
+#
+# Scratch holds `rows` samples: activations of layer l at rows * UNIT[l], one row of
+# WIDTH[l] values a sample, and the errors delta in the same layout behind them.
+#
+# Kernels trust their arguments: the gate (fastbp/samples.py) has looked at all.
+
+cimport cython
+
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define FASTBP_COMPILER "clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define FASTBP_COMPILER "gcc " __VERSION__
+    #elif defined(_MSC_VER)
+    #define FASTBP_COMPILER "msvc"
+    #else
+    #define FASTBP_COMPILER "unknown"
+    #endif
+
+    #ifdef _WIN32
+    #include <windows.h>
+    static double fastbp_clock(void) {
+        LARGE_INTEGER now, frequency;
+        QueryPerformanceCounter(&now);
+        QueryPerformanceFrequency(&frequency);
+        return (double)now.QuadPart / (double)frequency.QuadPart;
+    }
+    #else
+    #include <time.h>
+    static double fastbp_clock(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    }
+    #endif
+    """
+    const char* COMPILER "FASTBP_COMPILER"
+    const char* LEVEL_NAME "FASTBP_LEVEL"
+    const char* BUILD_FLAGS "FASTBP_FLAGS"
+    double clock "fastbp_clock"() noexcept nogil
+
+# The type of parameters, activations and gradients: the network's dtype.
+ctypedef fused real:
+    float
+    double
+
+# The type of the caller's X, which is read once per pass and never copied whole.
+ctypedef fused sample:
+    float
+    double
+
+cdef enum:
+    FAN_IN
+    FAN_OUT
+    WIDTH  # fan_out, padded to whole vectors
+    OFFSET  # of the layer's matrix in the parameter block
+    UNIT  # of the layer's activations in scratch, per row of scratch
+    ACTIVATION
+    N_COLUMNS
+
+cdef enum:
+    LANES = 8  # accumulators of a dot product; divides every WIDTH
+
+# Float64 inputs are cut to this in a float32 network, where 1e300 would become
+# infinite; weighted sums of it stay finite, so that it saturates a neuron.
+cdef double BOUND = 1e30
+
+# Multiply-adds between two looks at the clock: some 50 microseconds.
+cdef double CLOCK_WORK = 1e5
+
+LEVEL = LEVEL_NAME.decode()
+FLAGS = BUILD_FLAGS.decode()
+COMPILED_BY = COMPILER.decode()
+INPUT_BOUND = BOUND
+ALIGNMENT = 64  # bytes: block rows start on, and are padded to, whole vectors of every level
+LAYOUT_COLUMNS = {
+    "fan_in": FAN_IN,
+    "fan_out": FAN_OUT,
+    "width": WIDTH,
+    "offset": OFFSET,
+    "unit": UNIT,
+    "activation": ACTIVATION,
+}
+
+include "functions.pxi"
+include "layers.pxi"
+
+
+# -- one sample, on the public arrays ------------------------------------------------
+
+
+def feedforward(
+    const real[:, ::1] x,  # IN   (n_0, 1)
+    list weights,          # IN   (n_l, n_{l-1}) each
+    list biases,           # IN   (n_l, 1) each
+    const int[::1] codes,  # IN   the activation of each layer
+    list activations,      # OUT  (n_l, 1) each, layers 1 to L
+):
+    """Compute the activations of every layer for one sample."""
+    cdef const real[:, ::1] a = x
+    cdef const real[:, ::1] w, b
+    cdef real[:, ::1] out
+    cdef Py_ssize_t l
+    for l in range(len(weights)):
+        w, b, out = weights[l], biases[l], activations[l]
+        with nogil:
+            sample_forward(
+                w.shape[0], w.shape[1], &w[0, 0], &b[0, 0], &a[0, 0], codes[l], &out[0, 0]
+            )
+        a = out
+
+
+def backprop(
+    const real[:, ::1] x,  # IN   (n_0, 1)
+    const real[:, ::1] y,  # IN   (n_L, 1)
+    list weights,          # IN   (n_l, n_{l-1}) each
+    const int[::1] codes,  # IN   the activation of each layer
+    int cost,              # IN
+    list activations,      # IN   (n_l, 1) each, as `feedforward` left them
+    list nabla_b,          # OUT  (n_l, 1) each
+    list nabla_w,          # OUT  (n_l, n_{l-1}) each
+):
+    """Compute the gradient of one sample's cost by every bias and weight."""
+    cdef const real[:, ::1] a, w
+    cdef real[:, ::1] delta, delta_above, nabla
+    cdef Py_ssize_t l, last = len(weights) - 1
+    for l in range(last, -1, -1):
+        a, delta, nabla = activations[l], nabla_b[l], nabla_w[l]
+        with nogil:
+            if l == last:
+                copy(a.shape[0], &y[0, 0], &delta[0, 0])
+                output_delta(cost, codes[l], a.shape[0], &a[0, 0], &delta[0, 0])  # BP1
+            else:
+                sample_backward(w.shape[0], w.shape[1], &w[0, 0], &delta_above[0, 0], &delta[0, 0])
+                times_slope(codes[l], a.shape[0], &a[0, 0], &delta[0, 0])  # BP2
+        if l > 0:
+            a = activations[l - 1]
+        else:
+            a = x
+        with nogil:
+            outer(delta.shape[0], a.shape[0], &delta[0, 0], &a[0, 0], &nabla[0, 0])  # BP4; BP3: b
+        w = weights[l]
+        delta_above = delta
+
+
+# -- blocks of samples, on the parameter block ---------------------------------------
+
+
+def forward(
+    const real[::1] params,                # IN
+    const Py_ssize_t[:, ::1] layout,       # IN
+    real[::1] scratch,                     # WORK
+    Py_ssize_t rows,                       # IN   samples that scratch holds
+    const sample[:, ::1] X,                # IN   (n, n_0)
+    Py_ssize_t start,                      # IN   first and
+    Py_ssize_t stop,                       # IN   past the last sample
+    real[:, ::1] out,                      # OUT  (n, n_L), rows start to stop
+):
+    """Compute the output activations of samples start to stop."""
+    cdef Py_ssize_t s, n, last = layout.shape[0] - 1
+    cdef Py_ssize_t fan_out = layout[last, FAN_OUT]
+    cdef const real* a
+    with nogil:
+        while start < stop:
+            n = min(rows, stop - start)
+            for s in range(n):
+                load(layout[0, FAN_OUT], &X[start + s, 0], &scratch[s * layout[0, WIDTH]])
+            block_forward(&params[0], layout, &scratch[0], rows, n)
+            a = &scratch[rows * layout[last, UNIT]]
+            for s in range(n):
+                copy(fan_out, a + s * layout[last, WIDTH], &out[start + s, 0])
+            start += n
+
+
+def train(
+    real[::1] params,                      # IN/OUT  updated after each whole mini-batch
+    real[::1] grads,                       # IN/OUT  the sum so far of an unfinished one
+    const Py_ssize_t[:, ::1] layout,       # IN
+    real[::1] scratch,                     # WORK
+    Py_ssize_t rows,                       # IN   samples that scratch holds
+    const sample[:, ::1] X,                # IN   (n, n_0)
+    const real[:, ::1] Y,                  # IN   (n, n_L)
+    const Py_ssize_t[::1] order,           # IN   the epoch: indices into X and Y
+    Py_ssize_t position,                   # IN   samples of the epoch already taken
+    Py_ssize_t batch,                      # IN   samples in a mini-batch
+    int cost,                              # IN
+    double rate,                           # IN   step per sample-mean gradient
+    double decay,                          # IN   factor on the weights at each update
+    double seconds,                        # IN   return at the first look at the clock after these
+):
+    """Train on the epoch from ``position`` on; return the position reached.
+
+    It is the end of the epoch, or earlier when ``seconds`` have passed. A call
+    with the position returned goes on as if there had been no pause, also within
+    a mini-batch, and with the same bits.
+    """
+    cdef Py_ssize_t n = order.shape[0], last = layout.shape[0] - 1
+    cdef Py_ssize_t first, end, count, s, i
+    cdef Py_ssize_t n_in = layout[0, FAN_OUT], n_out = layout[last, FAN_OUT]
+    cdef real* a_in = &scratch[0]
+    cdef real* delta_out = &scratch[rows * (total_width(layout) + layout[last, UNIT])]
+    cdef double work = 0.0, deadline = 0.0
+    with nogil:
+        deadline = clock() + seconds
+        while position < n:
+            first = position - position % batch
+            end = min(first + batch, n)
+            count = min(rows, end - position)
+            for s in range(count):
+                i = order[position + s]
+                load(n_in, &X[i, 0], a_in + s * layout[0, WIDTH])
+                copy(n_out, &Y[i, 0], delta_out + s * layout[last, WIDTH])
+            block_forward(&params[0], layout, &scratch[0], rows, count)
+            block_backward(&params[0], layout, &scratch[0], rows, count, cost)
+            if position == first:
+                clear(params.shape[0], &grads[0])
+            block_gradient(layout, &scratch[0], rows, count, &grads[0])
+            position += count
+            if position == end:
+                block_update(layout, &grads[0], rate / (end - first), decay, &params[0])
+            work += <double> count * params.shape[0]
+            if work > CLOCK_WORK:
+                work = 0.0
+                if clock() > deadline:
+                    break
+    return position
+
+
+def all_finite(const sample[::1] values):
+    """Return whether no value is NaN or infinite."""
+    cdef double acc[LANES]
+    cdef Py_ssize_t i, u, n = values.shape[0], vectors = n // LANES
+    cdef double total = 0.0
+    if n == 0:
+        return True
+    with nogil:
+        for u in range(LANES):
+            acc[u] = 0.0
+        for i in range(vectors):
+            for u in range(LANES):
+                # NaN for NaN and for an infinity, else 0
+                acc[u] += 0.0 * values[LANES * i + u]
+        for i in range(LANES * vectors, n):
+            total += 0.0 * values[i]
+        for u in range(LANES):
+            total += acc[u]
+    return total == 0.0

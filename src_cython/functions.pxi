@@ -1,0 +1,65 @@
+# Activations and costs: the one compiled place that knows them. An entry is a code,
+# a name in the table below, and an answer to each question: its value, its slope
+# from its own output, the output error. The gate admits only the codes of the
+# tables, so no switch has a branch for others.
+
+from libc.math cimport exp, expf
+
+cdef enum Activation:
+    SIGMOID
+
+cdef enum Cost:
+    QUADRATIC
+    CROSS_ENTROPY
+
+ACTIVATIONS = {"sigmoid": SIGMOID}
+COSTS = {"quadratic": QUADRATIC, "cross_entropy": CROSS_ENTROPY}
+
+
+cdef inline real exponential(real z) noexcept nogil:
+    # The one place that picks a precision: exp of a float would compute in double.
+    if real is float:
+        return expf(z)
+    else:
+        return exp(z)
+
+
+cdef inline void activate(
+    int activation,  # IN
+    Py_ssize_t n,    # IN
+    real* z,         # IN/OUT  weighted inputs, then activations
+) noexcept nogil:
+    """Replace z by the activation of z."""
+    cdef Py_ssize_t j
+    if activation == SIGMOID:
+        for j in range(n):
+            z[j] = 1 / (1 + exponential(-z[j]))
+
+
+cdef inline void times_slope(
+    int activation,  # IN
+    Py_ssize_t n,    # IN
+    const real* a,   # IN      activations
+    real* delta,     # IN/OUT
+) noexcept nogil:
+    """Multiply delta by the derivative of the activation, taken from its output a."""
+    cdef Py_ssize_t j
+    if activation == SIGMOID:
+        for j in range(n):
+            delta[j] *= a[j] * (1 - a[j])
+
+
+cdef inline void output_delta(
+    int cost,        # IN
+    int activation,  # IN
+    Py_ssize_t n,    # IN
+    const real* a,   # IN      output activations
+    real* delta,     # IN/OUT  targets y, then the error of the output layer
+) noexcept nogil:
+    """Replace the targets y by dC/dz of the output layer (BP1)."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        delta[j] = a[j] - delta[j]
+    if cost == QUADRATIC:
+        times_slope(activation, n, a, delta)
+    # CROSS_ENTROPY of a sigmoid: its denominator a (1 - a) cancels the slope.
