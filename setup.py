@@ -1,12 +1,18 @@
 """The extension modules; everything else is in pyproject.toml."""
 
+import os
 import sys
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+# FASTBP_DEBUG=1 builds a core that checks every index, fast to compile and slow to run.
+DEBUG = bool(os.environ.get("FASTBP_DEBUG"))
+
 if sys.platform == "win32":
     FLAGS = ["/O2"]
+elif DEBUG:
+    FLAGS = ["-O0", "-g"]
 else:
     # -fno-math-errno and -fno-trapping-math let the sigmoid's clamp vectorise;
     # -g0 because the interpreter's own flags carry -g and triple the size.
@@ -34,12 +40,13 @@ setup(
         build_dir="build/cython",
         compiler_directives={
             "language_level": 3,
-            "boundscheck": False,
+            "boundscheck": DEBUG,
             "wraparound": False,
             "cdivision": True,
-            "initializedcheck": False,
+            "initializedcheck": DEBUG,
             "binding": True,
             "embedsignature": False,
+            "autotestdict": False,
         },
     )
 )

@@ -36,7 +36,10 @@ def number(value: Any, where: str) -> float:
         value = value[()]
     if not isinstance(value, Real):
         raise TypeError(text(where, "a number", repr(value)))
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # an int beyond float64
+        result = np.inf
     if not np.isfinite(result):
         raise ValueError(text(where, "a finite number", result))
     return result
@@ -48,12 +51,7 @@ def real_array(value: Any, where: str) -> NDArray[Any]:
     Both keep their precision; every other real type becomes float64. No copy is
     made of what already is such an array.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        if np.ma.is_masked(value):
-            raise TypeError(
-                text(where, "real numbers", "a masked array", "fill or drop the masked values")
-            )
-        value = value.data
+    value = unmasked(value, where)
     try:
         array = np.asarray(value)
     except Exception as error:
@@ -65,7 +63,20 @@ def real_array(value: Any, where: str) -> NDArray[Any]:
     dtype = array.dtype.newbyteorder("=")
     if dtype not in (FLOAT32, FLOAT64):
         dtype = FLOAT64
+        with np.errstate(over="ignore"):  # a long double beyond float64 counts as infinite
+            array = array.astype(dtype)
     return np.require(array, dtype, "A")
+
+
+def unmasked(value: Any, where: str) -> Any:
+    """Return ``value``, of a masked array the data; refuse one with a value masked."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    if np.ma.is_masked(value):
+        raise TypeError(
+            text(where, "real numbers", "a masked array", "fill or drop the masked values")
+        )
+    return value.data
 
 
 def cast(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

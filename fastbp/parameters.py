@@ -30,7 +30,7 @@ _BLOCK_ROWS = 128
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return ``sizes`` as a tuple of ints, two layers or more, each of one neuron or more."""
-    if isinstance(sizes, str | bytes) or not hasattr(sizes, "__len__"):
+    if isinstance(sizes, str | bytes) or not _has_length(sizes):
         raise TypeError(text("sizes", "a list of integers", repr(sizes)))
     checked = tuple(_checks.integer(size, f"sizes[{i}]", 1) for i, size in enumerate(sizes))
     if len(checked) < 2:
@@ -121,6 +121,8 @@ class Layout:
     def _check_list(
         self, arrays: Any, name: str, shapes: list[tuple[int, int]], finite: bool
     ) -> list[NDArray[Any]]:
+        if not _has_length(arrays):
+            raise TypeError(text(name, "a list of arrays, one a layer", type(arrays).__name__))
         if len(arrays) != len(shapes):
             raise ValueError(text(name, f"{len(shapes)} arrays", len(arrays)))
         checked = []
@@ -130,7 +132,10 @@ class Layout:
                 raise ValueError(
                     text(f"{name}[{i}]", f"shape {shape} (sizes {list(self.sizes)})", array.shape)
                 )
-            array = np.ascontiguousarray(array, self.dtype)
+            if array.dtype != self.dtype:
+                with np.errstate(over="ignore"):  # beyond float32 is infinite
+                    array = array.astype(self.dtype)
+            array = np.ascontiguousarray(array)
             if finite and not _checks.all_finite(array):
                 j, k = _checks.first_not_finite(array)
                 raise ValueError(text(f"{name}[{i}][{j}, {k}]", "a finite number", array[j, k]))
@@ -138,10 +143,16 @@ class Layout:
         return checked
 
 
-@lru_cache(maxsize=64)
+def _has_length(value: Any) -> bool:
+    return hasattr(value, "__len__") and not (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
 def layout(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
-    """Return the layout for these sizes and dtype."""
-    return Layout(sizes, dtype)
+    """Return the layout for these sizes and dtype, made once."""
+    return _made(sizes, dtype)
+
+
+_made = lru_cache(maxsize=64)(Layout)
 
 
 def _aligned(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:

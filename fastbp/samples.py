@@ -233,7 +233,10 @@ def _unzip(pairs: list[Any], where: str) -> tuple[Sequence[Any], Sequence[Any]]:
             try:
                 _x, _y = pair
             except (TypeError, ValueError):
-                got = f"{len(pair)} items" if hasattr(pair, "__len__") else type(pair).__name__
+                try:
+                    got = f"{len(pair)} items"
+                except TypeError:  # a number, or an array of no dimension
+                    got = type(pair).__name__
                 raise ValueError(text(f"{where}[{i}]", "a pair (x, y)", got)) from None
         raise
     return xs, ys
@@ -269,10 +272,10 @@ def _shaped(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
     array = _checks.real_array(value, where)
     if array.shape != (size, 1):
         got = f"{value!r}, a class" if kind == "output" and array.ndim == 0 else array.shape
-        if kind == "output" and array.size == 1:
-            hint = "vectorized_result(j) or fastbp.one_hot makes targets of classes"
-        else:
-            hint = _column_hint(array, size)
+        hints = [_column_hint(array, size)]
+        if kind == "output":
+            hints.append("vectorized_result(j) or fastbp.one_hot makes targets of classes")
+        hint = "; ".join(filter(None, hints))
         raise ValueError(text(where, f"shape ({size}, 1) for {size} {kind}s", got, hint))
     return array
 
@@ -284,7 +287,10 @@ def _labels(values: Sequence[Any], n_out: int, where: Callable[[int], str]) -> N
         if type(value) is int or isinstance(value, np.integer):
             label = int(value)
         else:
-            array = np.asarray(value)
+            try:
+                array = np.asarray(_checks.unmasked(value, where(i)))
+            except ValueError:  # lists of several lengths
+                array = np.empty(0)
             number = array.item() if array.size == 1 and array.dtype.kind in "biuf" else None
             if number is None or number != np.floor(number) or np.isinf(number):
                 got = f"shape {array.shape}" if array.size > 1 else repr(value)
@@ -318,7 +324,8 @@ def _refuse_range(labels: NDArray[Any], n: int, where: Callable[[int], str], uni
 def _refuse_not_finite(array: NDArray[Any], where: Callable[[int, int], str]) -> None:
     if array.dtype.kind == "f" and not _checks.all_finite(array):
         i, k = _checks.first_not_finite(array)
-        raise ValueError(text(where(i, k), "a finite number", array[i, k]))
+        hint = "check_finite=False, of SGD and Dataset, skips this search"
+        raise ValueError(text(where(i, k), "a finite number", array[i, k], hint))
 
 
 def _label_range(n: int, unit: str = "outputs") -> str:

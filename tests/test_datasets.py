@@ -401,6 +401,21 @@ def test_wrong_structure_of_a_pickle(tmp_path, parts, make, expected):
         datasets.mnist_arrays(file, SPLIT)
 
 
+def test_characters_that_no_byte_makes(tmp_path, parts):
+    """Text that stands for bytes in a pickle of Python 3 holds characters 0..255, or is refused."""
+
+    def code(text):
+        return b"X" + struct.pack("<I", len(text.encode())) + text.encode()
+
+    raw = parts[2][0].tobytes().decode("latin1")
+    made = pickle.dumps(parts, 2)
+    assert made.count(code(raw)) == 1
+    file = tmp_path / "mnist.pkl.gz"
+    file.write_bytes(made.replace(code(raw), code("\u0100" + raw[1:])))
+    with pytest.raises(ValueError, match="test images: expected 6272 bytes, got 6271"):
+        datasets.mnist_arrays(file, SPLIT)
+
+
 class Command:
     """Pickles as a call of os.system."""
 
@@ -418,7 +433,9 @@ def test_malicious_pickle(tmp_path, parts, protocol):
     file = tmp_path / "mnist.pkl.gz"
     made = pickle.dumps((*parts, Command(f"echo > {witness}")), protocol)
     file.write_bytes(gzip.compress(made))
-    with pytest.raises(ValueError, match=rf"mnist\.pkl\.gz: .* '{os.name}\.system'"):
+    with pytest.raises(
+        ValueError, match=rf"mnist\.pkl\.gz: .* '{os.name}\.system'; nothing .* was executed"
+    ):
         datasets.mnist_arrays(file, SPLIT)
     assert not witness.exists()
     pickle.loads(made)
@@ -567,10 +584,11 @@ def test_load_data_wrapper(whole):
         assert {type(pair) for pair in pairs} == {tuple}
         assert {(x.shape, x.dtype.str) for x, _ in pairs} == {((784, 1), "<f4")}
         np.testing.assert_array_equal(numbers(np.array([x[:3] for x, _ in pairs])), expected)
-        # Columns are views of one array, contiguous as the core wants them.
         assert len({id(x.base) for x, _ in pairs}) == 1
         assert all(x.flags.c_contiguous for x, _ in pairs[:10])
     training, *labelled = lists
+    # Both are views of the array of 60,000 images: nothing was copied.
+    assert training[0][0].base is labelled[0][0][0].base
     assert {(y.shape, y.dtype.str) for _, y in training} == {((10, 1), "<f8")}
     assert len({id(y.base) for _, y in training}) == 1
     digits = SPLITS[0] // 3 % 10

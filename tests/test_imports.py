@@ -1,0 +1,91 @@
+"""Who may import whom: the arrows of the design, read from the sources."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import fastbp
+
+PACKAGE = Path(fastbp.__file__).parent
+
+# module: what it may import of the package. Everybody may import errors; nobody
+# imports the tests, the benchmarks or the command line.
+MAY_IMPORT = {
+    "__init__": {"network", "network2", "samples", "_dispatch"},
+    "__main__": {"cli"},
+    "cli": {"network2", "reference", "datasets", "samples", "tables", "_dispatch", "_checks"},
+    "tables": {"datasets", "samples", "_checks"},
+    "network": {"_model", "_checks", "samples", "functions"},
+    "network2": {"_model", "_checks", "samples", "functions"},
+    "mnist_loader": {"datasets"},
+    "_model": {
+        "_checks",
+        "_dispatch",
+        "functions",
+        "parameters",
+        "samples",
+        "shuffling",
+        "training",
+    },
+    "training": {"_checks", "_dispatch", "functions", "parameters", "samples", "shuffling"},
+    "samples": {"_checks"},
+    "parameters": {"_checks", "_dispatch", "functions"},
+    "functions": {"_dispatch"},
+    "_checks": {"_dispatch"},
+    "datasets": {"samples"},
+    "shuffling": set(),
+    "errors": set(),
+    "_dispatch": set(),
+    "reference.__init__": set(),
+    "reference.network": set(),
+    "reference.network2": set(),
+}
+OUTSIDE = {"numpy", "tqdm"}
+
+
+def imports(path):
+    """Return the modules that a source file imports, anywhere in it, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module in ("fastbp", "fastbp.reference"):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def test_every_arrow_is_in_the_design():
+    """Each module imports what the list allows, and every module is in the list."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        found[name] = {
+            module.split(".")[1] for module in imports(path) if module.startswith("fastbp.")
+        }
+        outside = {module.split(".")[0] for module in imports(path)} - {"fastbp"}
+        assert outside <= OUTSIDE | set(sys.stdlib_module_names), name
+        if name.startswith("reference"):
+            assert not found[name], f"{name} leans on what it judges"
+    assert found.keys() == MAY_IMPORT.keys()
+    for name, modules in found.items():
+        assert modules - {"errors"} <= MAY_IMPORT[name], name
+
+
+def test_import_takes_numpy_alone():
+    """Importing the package loads NumPy and nothing else from outside, and no reference."""
+    code = (
+        "import sys; before = set(sys.modules); import numpy; numpy_only = set(sys.modules);"
+        "import fastbp; new = {m.split('.')[0] for m in set(sys.modules) - numpy_only};"
+        "assert 'fastbp.reference' not in sys.modules;"
+        "assert 'fastbp.cli' not in sys.modules;"
+        "print(sorted(new - set(sys.stdlib_module_names) - {'fastbp', 'numpy'}))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    extra = ast.literal_eval(output)
+    # Cython's runtime registers its shared types under its own name.
+    assert [name for name in extra if not name.startswith(("_cython", "cython_runtime"))] == []
