@@ -51,6 +51,8 @@ def real_array(value: Any, where: str) -> NDArray[Any]:
     Both keep their precision; every other real type becomes float64. No copy is
     made of what already is such an array.
     """
+    if type(value) is np.ndarray and value.dtype in (FLOAT32, FLOAT64) and value.flags.aligned:
+        return value  # nearly always; the rest takes several microseconds
     value = unmasked(value, where)
     try:
         array = np.asarray(value)

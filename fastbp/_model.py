@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,6 +19,9 @@ Arrays = list[NDArray[Any]]
 Shuffling = bool | shuffling.Shuffle
 RandomState = int | np.random.Generator | None
 Function = Callable[..., Any]
+
+
+_MAKING_A_GUARD = threading.Lock()
 
 
 class Shipped:
@@ -45,21 +48,18 @@ class Model:
     """State and training of a fully connected network; the book's classes derive from it."""
 
     backprop: Function
+    # In a slot, so that neither vars(net) nor a copy, however made, takes the guard along.
+    __slots__ = ("__dict__", "__weakref__", "_guard")
+
     num_layers: int
     sizes: Any
     dtype: np.dtype[Any] = _checks.FLOAT64
 
     _shipped: Shipped
     _generator: np.random.Generator | None = None
+    _guard: threading.RLock
     # Both lists in one tuple that is rebound once: another thread sees one whole state.
     _parameters: tuple[Any, Any] = (None, None)
-    _guard: threading.RLock
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Here and not in __init__, which a user's subclass may not call, nor may unpickling.
-        self = super().__new__(cls)
-        self._guard = threading.RLock()
-        return self
 
     def _start(self, sizes: Any, dtype: DTypeLike, random_state: RandomState) -> None:
         parameters.check_sizes(sizes)
@@ -115,19 +115,13 @@ class Model:
         return self._parameters[i]
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name != "_guard"}
-        biases, weights = state.pop("_parameters", (None, None))
-        return {**state, "biases": biases, "weights": weights}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        self._parameters = (state.pop("biases"), state.pop("weights"))
-        vars(self).update(state)
+        return vars(self).copy()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Hold the network for a call that changes it; re-entrant, but never waiting."""
-        if not self._guard.acquire(blocking=False):
+        guard = self._own_guard()
+        if not guard.acquire(blocking=False):
             raise RuntimeError(
                 "this network is being trained in another thread; "
                 "train a copy (copy.deepcopy), or wait for the other call to return"
@@ -135,7 +129,16 @@ class Model:
         try:
             yield
         finally:
-            self._guard.release()
+            guard.release()
+
+    def _own_guard(self) -> threading.RLock:
+        # Made at the first call: a user's __init__ may not call ours, nor does unpickling.
+        with _MAKING_A_GUARD:
+            try:
+                return self._guard
+            except AttributeError:
+                self._guard = threading.RLock()
+                return self._guard
 
     def _sizes(self) -> tuple[int, ...]:
         return parameters.check_sizes(self.sizes)
@@ -195,7 +198,10 @@ class Model:
 
     def _feedforward_with(self, sigmoid: Function, a: Any) -> Any:
         layout, biases, weights = self._checked()
-        a = a.X.T if isinstance(a, Dataset) else samples.inputs(a, layout.sizes[0], "a")
+        if isinstance(a, Dataset):
+            samples.fit(a, layout.sizes, "a")
+            return self._feedforward_with(sigmoid, a.X.T).T
+        a = samples.inputs(a, layout.sizes[0], "a")
         for b, w in zip(biases, weights, strict=True):
             a = sigmoid(np.dot(w, a) + b)
         return a
@@ -247,17 +253,24 @@ class Model:
                 self, data, cost=cost, eta=eta, lmbda=lmbda, check_finite=check_finite, **options
             )
             return
-        layout, _, _ = self._checked(finite=True)
+        self._checked(finite=True)
         own = self._shipped.overridden(self, "update_mini_batch", "backprop")
-        if isinstance(data, Dataset) or not own:  # a user's own function takes its own samples
-            gated = samples.gate(
-                data, layout.sizes, "training_data", y="columns", check_finite=check_finite
-            )
-            if isinstance(data, Dataset):
-                data = samples.pairs(gated, layout.sizes[-1])
-        elif len(data) == 0:
-            raise ValueError(text("training_data", "at least one sample", "none"))
-        training.run_with(step, data, **options)
+        training.run_with(
+            step, self._pairs(data, "training_data", own, check_finite=check_finite), **options
+        )
+
+    def _pairs(
+        self, data: Any, where: str, own: bool, *, check_finite: bool = True
+    ) -> list[samples.Pair]:
+        """Return ``data`` as pairs, checked unless a user's ``own`` function takes them."""
+        data = cast(list[samples.Pair] | Dataset, samples.materialise(data, where))
+        if len(data) == 0:
+            raise ValueError(text(where, "at least one sample", "none"))
+        if own and not isinstance(data, Dataset):
+            return data
+        sizes = self._sizes()
+        gated = samples.gate(data, sizes, where, y="columns", check_finite=check_finite)
+        return samples.pairs(gated, sizes[-1]) if isinstance(data, Dataset) else data
 
     def _update(self, mini_batch: Any, eta: float, decay: float, cost: str | None) -> None:
         """Take one step on the core, or through ``backprop`` where the core has no ``cost``."""
@@ -286,21 +299,20 @@ class Model:
 
     def _step_with(self, mini_batch: Any, eta: float, decay: float) -> None:
         _, biases, weights = self._checked(finite=True)
-        mini_batch = samples.materialise(mini_batch, "mini_batch")
-        if len(mini_batch) == 0:
-            raise ValueError(text("mini_batch", "at least one sample", "none"))
-        if isinstance(mini_batch, Dataset):
-            mini_batch = samples.pairs(mini_batch, self._sizes()[-1])
+        own = self._shipped.overridden(self, "backprop")
+        pairs = self._pairs(mini_batch, "mini_batch", own)
         sum_b = [np.zeros(b.shape) for b in biases]
         sum_w = [np.zeros(w.shape) for w in weights]
-        for x, y in mini_batch:
+        for x, y in pairs:
             nabla_b, nabla_w = self.backprop(x, y)
             sum_b = [total + nabla for total, nabla in zip(sum_b, nabla_b, strict=True)]
             sum_w = [total + nabla for total, nabla in zip(sum_w, nabla_w, strict=True)]
-        step = eta / len(mini_batch)
-        new_b = [b - step * nabla for b, nabla in zip(biases, sum_b, strict=True)]
-        new_w = [decay * w - step * nabla for w, nabla in zip(weights, sum_w, strict=True)]
-        new_b, new_w = ([a.astype(self.dtype) for a in arrays] for arrays in (new_b, new_w))
+        step = eta / len(pairs)
+        _, biases, weights = self._checked()  # a user's backprop may have changed them
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            new_b = [b - step * nabla for b, nabla in zip(biases, sum_b, strict=True)]
+            new_w = [decay * w - step * nabla for w, nabla in zip(weights, sum_w, strict=True)]
+            new_b, new_w = ([a.astype(self.dtype) for a in arrays] for arrays in (new_b, new_w))
         if not all(np.isfinite(a).all() for a in new_b + new_w):
             raise DivergenceError(
                 f"mini_batch: a parameter became NaN or infinite at eta = {eta:g}; "

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp import _checks, samples
+from fastbp import _checks, parameters, samples
 from fastbp._model import Arrays, Model, RandomState, Shipped, Shuffling
 from fastbp.errors import text
 from fastbp.functions import sigmoid
@@ -49,7 +49,7 @@ class CrossEntropyCost:
     @staticmethod
     def fn(a: Any, y: Any) -> Any:
         """Return the cost of outputs ``a`` for targets ``y``, summed; 0 ln 0 counts as 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)))
 
     @staticmethod
@@ -331,30 +331,25 @@ class Network(Model):
         """
         lmbda = _checks.number(lmbda, "lmbda")
         data = samples.materialise(data, "data")
-        if self._shipped.overridden(self, "feedforward"):
-            if not len(data):
-                raise ValueError(text("data", "at least one sample", "none"))
+        if len(data) == 0:
+            raise ValueError(text("data", "at least one sample", "none"))
+        fn, weights, sizes, n = self.cost.fn, self.weights, self._sizes(), len(data)
+        cost = np.inf
+        if self._shipped.overridden(self, "feedforward", "sigmoid"):
             one_hot = convert or _has_labels(data)
-            n_out = self._sizes()[-1]
-            cost = 0.0
-            for x, y in data:
-                target = vectorized_result(y, n_out) if one_hot else y
-                cost += self.cost.fn(self.feedforward(x), target)
-        else:
-            checked = samples.gate(
-                data, self._sizes(), "data", y="labels" if convert else "columns"
+            cost = sum(
+                fn(self.feedforward(x), vectorized_result(y, sizes[-1]) if one_hot else y) / n
+                for x, y in data
             )
-            Y = samples.targets(checked, self._sizes()[-1], _checks.FLOAT64)
-            if self._shipped.overridden(self, "sigmoid"):
-                A = self.feedforward(checked).T
-            else:
-                A = self._outputs(checked.X).astype(np.float64, copy=False)
-            if self.cost.fn in _SUMMING_FUNCTIONS:
-                cost = self.cost.fn(A, Y)
-            else:
-                cost = sum(self.cost.fn(a[:, None], y[:, None]) for a, y in zip(A, Y, strict=True))
-        n, squares = len(data), sum(np.linalg.norm(w) ** 2 for w in self.weights)
-        return float(cost / n + 0.5 * (lmbda / n) * squares)
+        else:
+            data = samples.gate(data, sizes, "data", y="labels" if convert else "columns")
+            A = self._outputs(data.X).astype(np.float64, copy=False)
+            Y = samples.targets(data, sizes[-1], _checks.FLOAT64)
+            if fn in _SUMMING_FUNCTIONS:
+                cost = fn(A, Y) / n
+            if not np.isfinite(cost):  # a user's own, or a sum of samples beyond float64
+                cost = sum(fn(a[:, None], y[:, None]) / n for a, y in zip(A, Y, strict=True))
+        return float(cost + 0.5 * (lmbda / n) * sum(np.linalg.norm(w) ** 2 for w in weights))
 
     def save(self, filename: str | PathLike[str]) -> None:
         """Write the network to ``filename`` as the book's JSON, which its ``load`` reads too."""
@@ -420,7 +415,7 @@ def load(
     with open(filename, encoding="utf-8") as file:
         try:
             data = json.load(file)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(text(str(filename), "a network as JSON", str(error))) from None
     return from_json(data, str(filename), cost=cost, dtype=dtype)
 
@@ -431,20 +426,24 @@ def from_json(data: Any, where: str, *, cost: Any = None, dtype: DTypeLike = np.
     if not isinstance(data, dict) or not keys <= data.keys():
         raise ValueError(text(where, "a network with " + ", ".join(sorted(keys)), "another JSON"))
     if cost is None:
-        if data["cost"] not in COSTS:
+        if not isinstance(data["cost"], str) or data["cost"] not in COSTS:
             expected = f"a cost among {', '.join(COSTS)}"
             hint = "load(filename, cost=...) takes your own"
             raise ValueError(text(f"{where}: cost", expected, repr(data["cost"]), hint))
         cost = COSTS[data["cost"]]
-    net = Network.__new__(Network)
     try:
-        net._start(data["sizes"], dtype, None)
-        net.biases = [np.array(b, net.dtype) for b in data["biases"]]
-        net.weights = [np.array(w, net.dtype) for w in data["weights"]]
-        net.cost = cost
-        net._checked(finite=True)
-    except (TypeError, ValueError) as error:
+        sizes = parameters.check_sizes(data["sizes"])
+        layout = parameters.layout(sizes, np.dtype(dtype))
+        biases, weights = layout.check(
+            [np.array(b) for b in data["biases"]],
+            [np.array(w) for w in data["weights"]],
+            finite=True,
+        )
+    except (TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{where}: {error}") from None
+    # Made as the book makes it, by a constructor that draws: the global stream moves alike.
+    net = Network(data["sizes"], cost=cost, dtype=dtype)
+    net._commit(biases, weights)
     return net
 
 

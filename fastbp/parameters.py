@@ -95,7 +95,7 @@ class Layout:
         biases, weights = [], []
         for matrix in self._matrices(block):
             biases.append(matrix[-1].reshape(-1, 1).copy())
-            weights.append(np.ascontiguousarray(matrix[:-1].T))
+            weights.append(matrix[:-1].T.copy(order="C"))
         return biases, weights
 
     def _matrices(self, block: NDArray[Any]) -> list[NDArray[Any]]:

@@ -1,6 +1,7 @@
 """The gate for data: pairs or arrays in, checked contiguous X and Y out."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Real
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -291,8 +292,8 @@ def _labels(values: Sequence[Any], n_out: int, where: Callable[[int], str]) -> N
                 array = np.asarray(_checks.unmasked(value, where(i)))
             except ValueError:  # lists of several lengths
                 array = np.empty(0)
-            number = array.item() if array.size == 1 and array.dtype.kind in "biuf" else None
-            if number is None or number != np.floor(number) or np.isinf(number):
+            number: Any = array.item() if array.size == 1 else None
+            if not isinstance(number, Real) or not _is_whole(number):
                 got = f"shape {array.shape}" if array.size > 1 else repr(value)
                 hint = "np.argmax(y) is the label of a one-hot y" if array.size > 1 else ""
                 raise ValueError(text(where(i), _label_range(n_out), got, hint))
@@ -326,6 +327,13 @@ def _refuse_not_finite(array: NDArray[Any], where: Callable[[int, int], str]) ->
         i, k = _checks.first_not_finite(array)
         hint = "check_finite=False, of SGD and Dataset, skips this search"
         raise ValueError(text(where(i, k), "a finite number", array[i, k], hint))
+
+
+def _is_whole(number: Any) -> bool:
+    try:
+        return bool(int(number) == number)
+    except (ValueError, OverflowError):  # NaN, infinity
+        return False
 
 
 def _label_range(n: int, unit: str = "outputs") -> str:

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.errors import text
+from fastbp.samples import Dataset
+
 Shuffle = Callable[[Any], object]
 
 
@@ -25,29 +28,40 @@ class Deck:
     """The samples of a run, shuffled anew for each epoch.
 
     ``cards`` is what the shuffle works on: the caller's own list of pairs, which is
-    reordered in place as in the book, or a list of row numbers.
+    reordered in place as in the book, or the row numbers of a Dataset.
     """
 
-    def __init__(self, cards: list[Any], shuffle: Shuffle | None) -> None:
-        self.cards = cards
+    def __init__(self, data: list[Any] | Dataset, shuffle: Shuffle | None) -> None:
         self._shuffle = shuffle
-        self._dealt = list(cards)  # holds the pairs, so that no id is used again
-        self._place = {id(card): i for i, card in enumerate(cards)}
+        self._n = len(data)
+        self._place: dict[int, int] | None = None
+        if isinstance(data, Dataset):
+            self.cards: list[Any] = list(range(self._n))
+        else:
+            self.cards = data
+            self._dealt = list(data)  # holds the pairs, so that no id is used again
+            self._place = {id(card): i for i, card in enumerate(data)}
 
     def shuffle(self) -> None:
         """Put the cards in the order of the next epoch."""
         if self._shuffle is not None:
             self._shuffle(self.cards)
+            if not self.cards:
+                raise ValueError(text("training_data", "at least one sample", "none shuffled"))
 
     def order(self) -> NDArray[np.intp] | None:
         """Return where each card lay at first; None if there is a new one among them.
 
         The shuffle may be anybody's, so its permutation is read off the cards. A
-        card that is there twice counts as its last place: it is the same sample.
+        pair that is there twice counts as its last place: it is the same sample.
         """
+        if self._place is None:
+            order = np.array(self.cards)
+            if order.dtype.kind not in "iu" or order.min() < 0 or order.max() >= self._n:
+                raise ValueError(text("shuffle", f"row numbers below {self._n}", "others"))
+            return order.astype(np.intp)
         try:
-            return np.fromiter(
-                map(self._place.__getitem__, map(id, self.cards)), np.intp, len(self.cards)
-            )
+            places = map(self._place.__getitem__, map(id, self.cards))
+            return np.fromiter(places, np.intp, len(self.cards))
         except KeyError:
             return None

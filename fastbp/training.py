@@ -55,7 +55,7 @@ def run(
         return checked, samples.targets(checked, layout.sizes[-1], layout.dtype)
 
     checked, Y = check()
-    deck = Deck(data if isinstance(data, list) else list(range(len(data))), shuffle)
+    deck = Deck(data, shuffle)
     for epoch in range(epochs):
         deck.shuffle()
         order = deck.order()

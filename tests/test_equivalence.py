@@ -321,9 +321,10 @@ def test_padding_stays_zero(dtype):
     assert not block.padding(block.params).any()
 
 
-def test_pack_and_unpack_are_inverse():
+@pytest.mark.parametrize("sizes", [[5, 17, 4], [1, 8, 1, 3]], ids=str)
+def test_pack_and_unpack_are_inverse(sizes):
     """What is packed comes back, in fresh arrays of the book's shapes."""
-    _, fast = twins([5, 17, 4], seed=9)
+    _, fast = twins(sizes, seed=9)
     layout, biases, weights = fast._checked()
     assert layout.pack(biases, weights).ctypes.data % core.ALIGNMENT == 0
     found_b, found_w = layout.unpack(layout.pack(biases, weights))

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "cli": {"network2", "reference", "datasets", "samples", "tables", "_dispatch", "_checks"},
     "tables": {"datasets", "samples", "_checks"},
     "network": {"_model", "_checks", "samples", "functions"},
-    "network2": {"_model", "_checks", "samples", "functions"},
+    "network2": {"_model", "_checks", "parameters", "samples", "functions"},
     "mnist_loader": {"datasets"},
     "_model": {
         "_checks",
@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "functions": {"_dispatch"},
     "_checks": {"_dispatch"},
     "datasets": {"samples"},
-    "shuffling": set(),
+    "shuffling": {"samples"},
     "errors": set(),
     "_dispatch": set(),
     "reference.__init__": set(),

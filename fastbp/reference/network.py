@@ -9,6 +9,8 @@ import numpy as np
 class Network:
     """A network of sigmoid neurons with the quadratic cost; ``sizes`` counts them by layer."""
 
+    _generator = None
+
     def __init__(self, sizes, *, random_state=None):
         self.num_layers = len(sizes)
         self.sizes = sizes

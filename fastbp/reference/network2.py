@@ -27,7 +27,7 @@ class CrossEntropyCost:
     @staticmethod
     def fn(a, y):
         """Return the cost of one sample; 0 ln 0 counts as 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)))
 
     @staticmethod
@@ -41,6 +41,8 @@ COSTS = {cost.__name__: cost for cost in (QuadraticCost, CrossEntropyCost)}
 
 class Network:
     """A network of sigmoid neurons; ``sizes`` counts them by layer."""
+
+    _generator = None
 
     def __init__(self, sizes, cost=CrossEntropyCost, *, random_state=None):
         self.num_layers = len(sizes)
