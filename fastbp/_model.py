@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -263,14 +263,14 @@ class Model:
         self, data: Any, where: str, own: bool, *, check_finite: bool = True
     ) -> list[samples.Pair]:
         """Return ``data`` as pairs, checked unless a user's ``own`` function takes them."""
-        data = cast(list[samples.Pair] | Dataset, samples.materialise(data, where))
-        if len(data) == 0:
+        pairs: list[samples.Pair] | Dataset = samples.materialise(data, where)
+        if len(pairs) == 0:
             raise ValueError(text(where, "at least one sample", "none"))
-        if own and not isinstance(data, Dataset):
-            return data
+        if own and not isinstance(pairs, Dataset):
+            return pairs
         sizes = self._sizes()
-        gated = samples.gate(data, sizes, where, y="columns", check_finite=check_finite)
-        return samples.pairs(gated, sizes[-1]) if isinstance(data, Dataset) else data
+        samples.gate(pairs, sizes, where, y="columns", check_finite=check_finite)
+        return samples.pairs(pairs, sizes[-1]) if isinstance(pairs, Dataset) else pairs
 
     def _update(self, mini_batch: Any, eta: float, decay: float, cost: str | None) -> None:
         """Take one step on the core, or through ``backprop`` where the core has no ``cost``."""

@@ -240,7 +240,7 @@ class Network(Model):
             )
             return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
 
-    def update_mini_batch(self, mini_batch: Any, eta: float, lmbda: float, n: int) -> None:
+    def update_mini_batch(self, mini_batch: Any, eta: float, lmbda: float, n: float) -> None:
         """Take one gradient step with weight decay from the samples in ``mini_batch``.
 
         Gradients are summed over the ``m`` samples, then applied once::
@@ -254,7 +254,7 @@ class Network(Model):
             ``x`` has shape (n_0, 1), ``y`` (n_L, 1). Not empty.
         eta, lmbda : float
             Learning rate and regularisation.
-        n : int
+        n : float
             Size of the whole training set.
 
         Raises
@@ -269,7 +269,9 @@ class Network(Model):
         """
         with self._writing():
             eta, lmbda = _checks.number(eta, "eta"), _checks.number(lmbda, "lmbda")
-            n = _checks.integer(n, "n", 1)
+            n = _checks.number(n, "n")
+            if n <= 0:
+                raise ValueError(text("n", "the size of the training set", n))
             self._update(mini_batch, eta, 1 - eta * (lmbda / n), self._compiled_cost())
 
     def backprop(self, x: Any, y: Any) -> tuple[Arrays, Arrays]:

@@ -293,7 +293,7 @@ def _labels(values: Sequence[Any], n_out: int, where: Callable[[int], str]) -> N
             except ValueError:  # lists of several lengths
                 array = np.empty(0)
             number: Any = array.item() if array.size == 1 else None
-            if not isinstance(number, Real) or not _is_whole(number):
+            if not _is_whole(number):
                 got = f"shape {array.shape}" if array.size > 1 else repr(value)
                 hint = "np.argmax(y) is the label of a one-hot y" if array.size > 1 else ""
                 raise ValueError(text(where(i), _label_range(n_out), got, hint))
@@ -331,7 +331,7 @@ def _refuse_not_finite(array: NDArray[Any], where: Callable[[int, int], str]) ->
 
 def _is_whole(number: Any) -> bool:
     try:
-        return bool(int(number) == number)
+        return bool(isinstance(number, Real) and int(number) == number)  # type: ignore[call-overload]
     except (ValueError, OverflowError):  # NaN, infinity
         return False
 
