@@ -660,7 +660,7 @@ NUMBERS = [
     (sgd, "early_stopping_n", (network2,), {ValueError: (-1,), TypeError: NOT_AN_INTEGER}),
     (update, "eta", CLASSES, {ValueError: BAD_NUMBERS, TypeError: NOT_A_NUMBER}),
     (update, "lmbda", (network2,), {ValueError: BAD_NUMBERS, TypeError: NOT_A_NUMBER}),
-    (update, "n", (network2,), {ValueError: (0, -1), TypeError: NOT_AN_INTEGER}),
+    (update, "n", (network2,), {ValueError: (0, -1, -0.5, *BAD_NUMBERS), TypeError: NOT_A_NUMBER}),
     (
         lambda net, data, lmbda: net.total_cost(data, lmbda),
         "lmbda",
