@@ -14,8 +14,9 @@ PACKAGE = Path(fastbp.__file__).parent
 MAY_IMPORT = {
     "__init__": {"network", "network2", "samples", "_dispatch"},
     "__main__": {"cli"},
-    "cli": {"network2", "reference", "datasets", "samples", "tables", "_dispatch", "_checks"},
-    "tables": {"datasets", "samples", "_checks"},
+    "cli": {"network2", "reference", "datasets", "samples", "options", "tables", "_dispatch"},
+    "options": {"tables"},
+    "tables": {"_checks"},
     "network": {"_model", "_checks", "samples", "functions"},
     "network2": {"_model", "_checks", "parameters", "samples", "functions"},
     "mnist_loader": {"datasets"},
