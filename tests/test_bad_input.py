@@ -142,6 +142,8 @@ class Method:
 def update(net, mini_batch, eta=0.5, **options):
     if isinstance(net, network2.Network):
         options = {"lmbda": 0.1, "n": N} | options
+    else:
+        options.pop("lmbda", None)
     return net.update_mini_batch(mini_batch, eta=eta, **options)
 
 
@@ -370,10 +372,11 @@ def sample_rows():
 def test_a_bad_sample_is_named_and_nothing_changes(row, method):
     """A bad x, y or label, wherever in the list, is refused with its index, and all stays."""
     for net, generator in networks(method.modules):
-        at = 37 if generator is None else 0  # late in the list, or the first
         data, good = good_pairs(method.y), good_pairs("column")
-        x, y = data[at]
-        data[at] = (row.make(x), y) if row.part == "x" else (x, row.make(y))
+        at = 37 if generator is None else 0
+        for i in (37,) if at else range(N):  # one late in the list, or all
+            x, y = data[i]
+            data[i] = (row.make(x), y) if row.part == "x" else (x, row.make(y))
         index = "[1, 0]" if row.index and method.name == "feedforward" else row.index
         with unchanged(net, generator, data, good):
             where = method.place(row.part, at) + index
@@ -606,6 +609,22 @@ def test_dataset_names_what_is_wrong_with_its_arrays(x, y, error, where, fragmen
     before = fingerprint((x, y))
     refuses(error, where, fragments, Dataset, x, y)
     assert fingerprint((x, y))[1] == before[1]
+
+
+def test_dataset_holds_what_the_core_can_read():
+    """X and Y are C-contiguous, aligned and native; float32 and float64 keep their precision."""
+    X, Y, _ = plain()
+    for make in VARIANTS.values():
+        if make is not mapped:
+            data = Dataset(make(X), make(Y))
+            for array in (data.X, data.Y):
+                assert type(array) is np.ndarray
+                assert array.flags.c_contiguous
+                assert array.flags.aligned
+                assert array.dtype.isnative
+    for name in ("<f4", ">f4", "<f8", ">f8"):
+        data = Dataset(X.astype(name), Y.astype(name))
+        assert data.X.dtype == data.Y.dtype == np.dtype(name).newbyteorder("=")
 
 
 def test_dataset_skips_the_search_on_request_only():
@@ -1295,6 +1314,28 @@ def test_nan_that_was_not_looked_for_is_caught_as_divergence(part, form, module,
     call = lambda: sgd(net, data if form == "Dataset" else list(data), check_finite=False)  # noqa: E731
     diverges(call, "eta = 0.5", "epoch 0")
     assert bits(net) == before
+
+
+@pytest.mark.core
+@each_class
+@each_dtype
+def test_divergence_goes_back_to_a_checkpoint_within_the_epoch(module, dtype, monkeypatch):
+    """Late in an epoch the last checkpoint is kept: a replay of k mini-batches has its bits."""
+    monkeypatch.setattr("fastbp.training._SECONDS", 0.0)  # come back from the core at each look
+    n, size = 20_000, 10
+    rng = np.random.default_rng(2)
+    X, Y = rng.standard_normal((n, 3)), rng.random((n, 2))
+    X[-500] = np.nan
+    data = Dataset(X, Y, check_finite=False)
+    net, replay = (module.Network(SIZES, dtype=dtype, random_state=1) for _ in range(2))
+    call = lambda: sgd(net, data, epochs=1, mini_batch_size=size, shuffle=False)  # noqa: E731
+    diverges(call, "eta = 0.5", "epoch 0")
+    k = 0
+    while bits(replay) != bits(net):
+        update(replay, data[k * size : (k + 1) * size], lmbda=0.0)
+        k += 1
+        assert k <= (n - 500) // size
+    assert k > 0
 
 
 @each_class
