@@ -83,11 +83,12 @@ class Model:
                 return np.random.randn(*shape)
             return generator.standard_normal(shape)
 
-        self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]
-        self.weights = [
-            (randn(n, m) / (np.sqrt(m) if scaled else 1.0)).astype(self.dtype)
-            for m, n in pairwise(sizes)
-        ]
+        with self._writing():
+            self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]
+            self.weights = [
+                (randn(n, m) / (np.sqrt(m) if scaled else 1.0)).astype(self.dtype)
+                for m, n in pairwise(sizes)
+            ]
 
     # -- state -----------------------------------------------------------------------
 

@@ -292,7 +292,7 @@ def _descend(
             mini_batch_size=args.mini_batch_size,
             eta=eta,
             lmbda=lmbda,
-            cost=net._compiled_cost(),
+            cost=net._compiled_cost("update_mini_batch"),
             step=lambda mini_batch, n: net.update_mini_batch(mini_batch, eta, lmbda, n),
             shuffle=net._shuffle(True, random.shuffle),
             check_finite=False,

@@ -130,7 +130,7 @@ class Network(Model):
                 mini_batch_size=mini_batch_size,
                 eta=eta,
                 lmbda=0.0,
-                cost=self._compiled_cost(),
+                cost=self._compiled_cost("update_mini_batch"),
                 step=lambda mini_batch, _n: self.update_mini_batch(mini_batch, eta),
                 shuffle=order,
                 check_finite=check_finite,
@@ -214,12 +214,10 @@ class Network(Model):
         """Return dC/da of the quadratic cost, ``output_activations - y``; override it at will."""
         return output_activations - y
 
-    def _compiled_cost(self) -> str | None:
-        """Return the cost that the core may descend; None if a user overrides a part of it."""
-        mine = self._shipped.overridden(
-            self, "update_mini_batch", "backprop", "cost_derivative", "sigmoid", "sigmoid_prime"
-        )
-        return None if mine else "quadratic"
+    def _compiled_cost(self, *names: str) -> str | None:
+        """Return the cost that the core may descend; None if a user overrides a part or a name."""
+        names = (*names, "backprop", "cost_derivative", "sigmoid", "sigmoid_prime")
+        return None if self._shipped.overridden(self, *names) else "quadratic"
 
 
 def sigmoid_prime(z: Any) -> Any:

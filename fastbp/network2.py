@@ -232,7 +232,7 @@ class Network(Model):
                 mini_batch_size=mini_batch_size,
                 eta=eta,
                 lmbda=lmbda,
-                cost=self._compiled_cost(),
+                cost=self._compiled_cost("update_mini_batch"),
                 step=lambda mini_batch, n: self.update_mini_batch(mini_batch, eta, lmbda, n),
                 shuffle=order,
                 check_finite=check_finite,
@@ -368,12 +368,12 @@ class Network(Model):
             "cost": cost.__name__,
         }
 
-    def _compiled_cost(self) -> str | None:
-        """Return the cost that the core may descend; None if a user overrides a part of it."""
-        mine = self._shipped.overridden(
-            self, "update_mini_batch", "backprop", "sigmoid", "sigmoid_prime"
-        )
-        return None if mine else _COMPILED_DELTAS.get(self.cost.delta)
+    def _compiled_cost(self, *names: str) -> str | None:
+        """Return the cost that the core may descend; None if a user overrides a part or a name."""
+        names = (*names, "backprop", "sigmoid", "sigmoid_prime")
+        if self._shipped.overridden(self, *names):
+            return None
+        return _COMPILED_DELTAS.get(self.cost.delta)
 
     def _evaluation_data(self, data: Any, *, cost: bool, accuracy: bool, check_finite: bool) -> Any:
         """Return the evaluation data, checked once where it is looked at by our own methods."""

@@ -255,7 +255,6 @@ def _columns(
     if (
         type(first) is np.ndarray
         and first.dtype in (_checks.FLOAT32, _checks.FLOAT64)
-        and first.dtype.isnative
         and first.shape == (size, 1)
         and {(type(v), getattr(v, "dtype", None), getattr(v, "shape", None)) for v in values}
         == {(np.ndarray, first.dtype, first.shape)}

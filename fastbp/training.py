@@ -130,13 +130,16 @@ def descend(
     size = min(mini_batch_size, len(order))
     rows = min(layout.block_rows, size)
     grads, scratch = layout.empty(), layout.scratch(rows)
+    looked = time.perf_counter()
     good, good_at, position = block.copy(), 0, 0
-    looked, look_seconds = time.perf_counter(), 0.0
+    look_seconds = time.perf_counter() - looked
+    # A large network takes its time to be looked at, copied and committed, too.
+    seconds = max(_SECONDS - 4 * look_seconds, _SECONDS / 10)
     try:
         while position < len(order):
             position = core.train(
                 block, grads, layout.table, scratch, rows, X, Y, order,
-                position, size, COSTS[cost], eta, decay, _SECONDS,
+                position, size, COSTS[cost], eta, decay, seconds,
             )  # fmt: skip
             now = time.perf_counter()
             # In a large network a look is no trifle; it may take a twentieth of the time.
