@@ -1,12 +1,14 @@
 """The extension modules; everything else is in pyproject.toml."""
 
 import os
+import platform
 import sys
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-# FASTBP_DEBUG=1 builds a core that checks every index, fast to compile and slow to run.
+# FASTBP_DEBUG=1 builds a core that checks every index, fast to compile and slow to run;
+# FASTBP_PLAIN=1 one of plain loops in place of vector types, as other compilers get it.
 DEBUG = bool(os.environ.get("FASTBP_DEBUG"))
 
 if sys.platform == "win32":
@@ -14,30 +16,28 @@ if sys.platform == "win32":
 elif DEBUG:
     FLAGS = ["-O0", "-g"]
 else:
-    # -fno-math-errno and -fno-trapping-math let the sigmoid's clamp vectorise;
+    # -fno-math-errno and -fno-trapping-math let comparisons vectorise;
     # -g0 because the interpreter's own flags carry -g and triple the size.
     FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
 
+if os.environ.get("FASTBP_PLAIN"):
+    FLAGS += ["-DFASTBP_PLAIN"]
 
-def level(name: str, *flags: str) -> Extension:
+HEADERS = [f"src_cython/{name}.h" for name in ("simd", "simd_vector", "simd_plain")]
+
+# The flags of each SIMD level; fastbp/_dispatch.py picks one at import.
+LEVELS = {"base": []}
+if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32" and not DEBUG:
+    LEVELS["x86v3"] = ["-march=x86-64-v3"]
+    LEVELS["x86v4"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+
+
+def extension(level: str) -> Extension:
     """Return the core built for one SIMD level; the module carries its name and flags."""
-    flags = (*FLAGS, *flags)
-    return Extension(
-        f"fastbp._core_{name}",
-        ["src_cython/core.pyx"],
-        extra_compile_args=list(flags),
-        define_macros=[
-            ("FASTBP_LEVEL", f'"{name}"'),
-            ("FASTBP_FLAGS", '"{}"'.format(" ".join(flags))),
-        ],
-    )
-
-
-setup(
-    ext_modules=cythonize(
-        [level("base")],
+    (module,) = cythonize(
+        [Extension(f"fastbp._core_{level}", ["src_cython/core.pyx"])],
         include_path=["src_cython"],
-        build_dir="build/cython",
+        build_dir=f"build/cython/{level}",  # of its own: the name is in the C
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,
@@ -49,4 +49,16 @@ setup(
             "autotestdict": False,
         },
     )
-)
+    # Set now: cythonize would give all modules of one source the flags of the first.
+    flags = FLAGS + LEVELS[level]
+    module.extra_compile_args = flags
+    module.include_dirs = ["src_cython"]
+    module.depends += HEADERS
+    module.define_macros = [
+        ("FASTBP_LEVEL", f'"{level}"'),
+        ("FASTBP_FLAGS", '"{}"'.format(" ".join(flags))),
+    ]
+    return module
+
+
+setup(ext_modules=[extension(level) for level in LEVELS])

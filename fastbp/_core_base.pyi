@@ -6,6 +6,7 @@ from numpy import intc, intp
 from numpy.typing import NDArray
 
 LEVEL: Final[str]
+SUPPORTED: Final[tuple[str, ...]]
 FLAGS: Final[str]
 COMPILED_BY: Final[str]
 ALIGNMENT: Final[int]
@@ -40,6 +41,17 @@ def forward(
     start: int,
     stop: int,
     out: NDArray[Any],
+) -> None: ...
+def gradient(
+    params: NDArray[Any],
+    grads: NDArray[Any],
+    layout: NDArray[intp],
+    scratch: NDArray[Any],
+    rows: int,
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    order: NDArray[intp],
+    cost: int,
 ) -> None: ...
 def train(
     params: NDArray[Any],

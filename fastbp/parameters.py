@@ -70,6 +70,7 @@ class Layout:
             self.table[1:, _COLUMN["activation"]], dtype=np.intc
         )
         self._scratch_per_row = 2 * unit
+        self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
         self.block_rows = max(1, min(_BLOCK_ROWS, _BLOCK_WORK // offset))
         self.rows_per_call = max(self.block_rows, 2 * _BLOCK_WORK // offset)
 
@@ -79,7 +80,8 @@ class Layout:
 
     def scratch(self, rows: int) -> NDArray[Any]:
         """Return scratch for the activations and errors of ``rows`` samples."""
-        return _aligned(rows * self._scratch_per_row, self.dtype)
+        turned = 2 * self._widest * (-(-rows // self._line) * self._line)
+        return _aligned(rows * self._scratch_per_row + turned, self.dtype)
 
     def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
         """Return a block that holds copies of these arrays."""

@@ -1,7 +1,8 @@
 # The compiled core of fastbp: arithmetic on buffers that the Python side has
 # checked, allocated and laid out. Read in this order:
 #
-#   functions.pxi   activations and costs: scalar maths, one switch per question
+#   simd.h          the two kernels that must fill the vector units: multiply, sigmoid
+#   functions.pxi   activations and costs: one switch per question
 #   layers.pxi      one layer of a block of samples: forward, backward, gradient, update
 #   this file       the doors: whole passes over blocks, one sample, many mini-batches
 #
@@ -15,7 +16,8 @@
 # knows an offset.
 #
 # Scratch holds `rows` samples: activations of layer l at rows * UNIT[l], one row of
-# WIDTH[l] values a sample, and the errors delta in the same layout behind them.
+# WIDTH[l] values a sample, and the errors delta in the same layout behind them; behind
+# these, room for the errors of two layers with samples as columns.
 #
 # Kernels trust their arguments: the gate (fastbp/samples.py) has looked at all.
 
@@ -31,6 +33,21 @@ cdef extern from *:
     #define FASTBP_COMPILER "msvc"
     #else
     #define FASTBP_COMPILER "unknown"
+    #endif
+
+    /* Levels of this processor beyond the one that every one has. */
+    #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+    #define FASTBP_HAS(feature) (__builtin_cpu_supports(feature) != 0)
+    static int fastbp_has_v3(void) {
+        return FASTBP_HAS("avx2") && FASTBP_HAS("fma") && FASTBP_HAS("bmi") && FASTBP_HAS("bmi2");
+    }
+    static int fastbp_has_v4(void) {
+        return fastbp_has_v3() && FASTBP_HAS("avx512f") && FASTBP_HAS("avx512bw")
+            && FASTBP_HAS("avx512cd") && FASTBP_HAS("avx512dq") && FASTBP_HAS("avx512vl");
+    }
+    #else
+    static int fastbp_has_v3(void) { return 0; }
+    static int fastbp_has_v4(void) { return 0; }
     #endif
 
     #ifdef _WIN32
@@ -54,6 +71,24 @@ cdef extern from *:
     const char* LEVEL_NAME "FASTBP_LEVEL"
     const char* BUILD_FLAGS "FASTBP_FLAGS"
     double clock "fastbp_clock"() noexcept nogil
+    bint has_v3 "fastbp_has_v3"() noexcept
+    bint has_v4 "fastbp_has_v4"() noexcept
+
+cdef extern from "simd.h" nogil:
+    enum:
+        FROM_ZERO
+        FROM_ROW
+        FROM_C
+    void multiply_float(
+        int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+        const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float
+    ) noexcept  # fmt: skip
+    void multiply_double(
+        int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+        const double*, Py_ssize_t, double*, Py_ssize_t, const double*, double
+    ) noexcept  # fmt: skip
+    void sigmoid_float(Py_ssize_t, float*) noexcept
+    void sigmoid_double(Py_ssize_t, double*) noexcept
 
 # The type of parameters, activations and gradients: the network's dtype.
 ctypedef fused real:
@@ -75,6 +110,11 @@ cdef enum:
     N_COLUMNS
 
 cdef enum:
+    # Bytes: the rows of blocks start on, and are padded to, lines of this length, which are
+    # whole vectors of every level.
+    LINE = 64
+
+cdef enum:
     LANES = 8  # accumulators of a dot product; divides every WIDTH
 
 # Float64 inputs are cut to this in a float32 network, where 1e300 would become
@@ -87,8 +127,9 @@ cdef double CLOCK_WORK = 1e5
 LEVEL = LEVEL_NAME.decode()
 FLAGS = BUILD_FLAGS.decode()
 COMPILED_BY = COMPILER.decode()
+SUPPORTED = ("base",) + ("x86v3",) * has_v3() + ("x86v4",) * has_v4()
 INPUT_BOUND = BOUND
-ALIGNMENT = 64  # bytes: block rows start on, and are padded to, whole vectors of every level
+ALIGNMENT = LINE
 LAYOUT_COLUMNS = {
     "fan_in": FAN_IN,
     "fan_out": FAN_OUT,
@@ -145,7 +186,7 @@ def backprop(
         with nogil:
             if l == last:
                 copy(a.shape[0], &y[0, 0], &delta[0, 0])
-                output_delta(cost, codes[l], a.shape[0], &a[0, 0], &delta[0, 0])  # BP1
+                output_delta(cost, codes[l], a.shape[0], &a[0, 0], <real> 1, &delta[0, 0])  # BP1
             else:
                 sample_backward(w.shape[0], w.shape[1], &w[0, 0], &delta_above[0, 0], &delta[0, 0])
                 times_slope(codes[l], a.shape[0], &a[0, 0], &delta[0, 0])  # BP2
@@ -188,9 +229,54 @@ def forward(
             start += n
 
 
+cdef inline void gather(
+    const Py_ssize_t[:, ::1] layout,
+    const sample[:, ::1] X,
+    const real[:, ::1] Y,
+    const Py_ssize_t[::1] order,
+    Py_ssize_t first,
+    Py_ssize_t n,
+    Py_ssize_t rows,
+    real* scratch,  # OUT  activations of layer 0, and targets in place of the last delta
+) noexcept nogil:
+    """Bring n samples of the order to where forward and backward expect them."""
+    cdef Py_ssize_t s, i, last = layout.shape[0] - 1
+    cdef real* delta = scratch + rows * (total_width(layout) + layout[last, UNIT])
+    for s in range(n):
+        i = order[first + s]
+        load(layout[0, FAN_OUT], &X[i, 0], scratch + s * layout[0, WIDTH])
+        copy(layout[last, FAN_OUT], &Y[i, 0], delta + s * layout[last, WIDTH])
+
+
+def gradient(
+    const real[::1] params,                # IN
+    real[::1] grads,                       # OUT  the sum over all samples of the order
+    const Py_ssize_t[:, ::1] layout,       # IN
+    real[::1] scratch,                     # WORK
+    Py_ssize_t rows,                       # IN   samples that scratch holds
+    const sample[:, ::1] X,                # IN   (n, n_0)
+    const real[:, ::1] Y,                  # IN   (n, n_L)
+    const Py_ssize_t[::1] order,           # IN   indices into X and Y
+    int cost,                              # IN
+):
+    """Compute the gradient of the summed cost by every parameter."""
+    cdef Py_ssize_t position = 0, count
+    with nogil:
+        while position < order.shape[0]:
+            count = min(rows, order.shape[0] - position)
+            gather(layout, X, Y, order, position, count, rows, &scratch[0])
+            block_forward(&params[0], layout, &scratch[0], rows, count)
+            block_backward(&params[0], layout, &scratch[0], rows, count, cost, <real> 1)
+            block_gradient(
+                layout, &scratch[0], rows, count, FROM_C if position else FROM_ZERO, <real> 1,
+                &grads[0],
+            )  # fmt: skip
+            position += count
+
+
 def train(
     real[::1] params,                      # IN/OUT  updated after each whole mini-batch
-    real[::1] grads,                       # IN/OUT  the sum so far of an unfinished one
+    real[::1] grads,                       # IN/OUT  the steps so far of an unfinished one
     const Py_ssize_t[:, ::1] layout,       # IN
     real[::1] scratch,                     # WORK
     Py_ssize_t rows,                       # IN   samples that scratch holds
@@ -210,30 +296,32 @@ def train(
     with the position returned goes on as if there had been no pause, also within
     a mini-batch, and with the same bits.
     """
-    cdef Py_ssize_t n = order.shape[0], last = layout.shape[0] - 1
-    cdef Py_ssize_t first, end, count, s, i
-    cdef Py_ssize_t n_in = layout[0, FAN_OUT], n_out = layout[last, FAN_OUT]
-    cdef real* a_in = &scratch[0]
-    cdef real* delta_out = &scratch[rows * (total_width(layout) + layout[last, UNIT])]
+    cdef Py_ssize_t n = order.shape[0], first, end, count
     cdef double work = 0.0, deadline = 0.0
+    cdef real step
+    cdef int start
     with nogil:
         deadline = clock() + seconds
         while position < n:
             first = position - position % batch
             end = min(first + batch, n)
             count = min(rows, end - position)
-            for s in range(count):
-                i = order[position + s]
-                load(n_in, &X[i, 0], a_in + s * layout[0, WIDTH])
-                copy(n_out, &Y[i, 0], delta_out + s * layout[last, WIDTH])
+            gather(layout, X, Y, order, position, count, rows, &scratch[0])
             block_forward(&params[0], layout, &scratch[0], rows, count)
-            block_backward(&params[0], layout, &scratch[0], rows, count, cost)
-            if position == first:
-                clear(params.shape[0], &grads[0])
-            block_gradient(layout, &scratch[0], rows, count, &grads[0])
+            # Backpropagation is linear in the output error: scaled there, deltas are steps.
+            step = <real> (-rate / (end - first))
+            block_backward(&params[0], layout, &scratch[0], rows, count, cost, step)
+            if position == first and count == end - first:
+                # The whole mini-batch at once: straight to the parameters.
+                block_gradient(
+                    layout, &scratch[0], rows, count, FROM_C, <real> decay, &params[0]
+                )
+            else:
+                start = FROM_ZERO if position == first else FROM_C
+                block_gradient(layout, &scratch[0], rows, count, start, <real> 1, &grads[0])
+                if position + count == end:
+                    block_update(layout, &grads[0], <real> decay, &params[0])
             position += count
-            if position == end:
-                block_update(layout, &grads[0], rate / (end - first), decay, &params[0])
             work += <double> count * params.shape[0]
             if work > CLOCK_WORK:
                 work = 0.0

@@ -3,8 +3,6 @@
 # from its own output, the output error. The gate admits only the codes of the
 # tables, so no switch has a branch for others.
 
-from libc.math cimport exp, expf
-
 cdef enum Activation:
     SIGMOID
 
@@ -16,24 +14,17 @@ ACTIVATIONS = {"sigmoid": SIGMOID}
 COSTS = {"quadratic": QUADRATIC, "cross_entropy": CROSS_ENTROPY}
 
 
-cdef inline real exponential(real z) noexcept nogil:
-    # The one place that picks a precision: exp of a float would compute in double.
-    if real is float:
-        return expf(z)
-    else:
-        return exp(z)
-
-
 cdef inline void activate(
     int activation,  # IN
     Py_ssize_t n,    # IN
     real* z,         # IN/OUT  weighted inputs, then activations
 ) noexcept nogil:
     """Replace z by the activation of z."""
-    cdef Py_ssize_t j
     if activation == SIGMOID:
-        for j in range(n):
-            z[j] = 1 / (1 + exponential(-z[j]))
+        if real is float:
+            sigmoid_float(n, z)
+        else:
+            sigmoid_double(n, z)
 
 
 cdef inline void times_slope(
@@ -54,12 +45,13 @@ cdef inline void output_delta(
     int activation,  # IN
     Py_ssize_t n,    # IN
     const real* a,   # IN      output activations
+    real scale,      # IN
     real* delta,     # IN/OUT  targets y, then the error of the output layer
 ) noexcept nogil:
-    """Replace the targets y by dC/dz of the output layer (BP1)."""
+    """Replace the targets y by scale times dC/dz of the output layer (BP1)."""
     cdef Py_ssize_t j
     for j in range(n):
-        delta[j] = a[j] - delta[j]
+        delta[j] = scale * (a[j] - delta[j])
     if cost == QUADRATIC:
         times_slope(activation, n, a, delta)
     # CROSS_ENTROPY of a sigmoid: its denominator a (1 - a) cancels the slope.

@@ -98,6 +98,48 @@ cdef inline Py_ssize_t total_width(const Py_ssize_t[:, ::1] layout) noexcept nog
     return layout[last, UNIT] + layout[last, WIDTH]
 
 
+cdef inline Py_ssize_t in_lines(Py_ssize_t n, real* kind) noexcept nogil:
+    """Round n up to whole lines of ALIGNMENT bytes."""
+    cdef Py_ssize_t line = LINE // sizeof(kind[0])
+    return (n + line - 1) // line * line
+
+
+cdef inline void multiply(
+    int start,
+    Py_ssize_t n_rows,
+    Py_ssize_t n_columns,
+    Py_ssize_t n_terms,
+    const real* X,  # IN   X[i x_row + p x_term]
+    Py_ssize_t x_row,
+    Py_ssize_t x_term,
+    const real* Y,  # IN   (n_terms, y_row)
+    Py_ssize_t y_row,
+    real* C,        # OUT  (n_rows, c_row)
+    Py_ssize_t c_row,
+    const real* row,
+    real scale,
+) noexcept nogil:
+    """Compute C = start + X Y (simd.h)."""
+    if real is float:
+        multiply_float(
+            start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale
+        )
+    else:
+        multiply_double(
+            start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale
+        )
+
+
+cdef inline void transpose(
+    Py_ssize_t n, Py_ssize_t m, const real* source, Py_ssize_t row, real* target, Py_ssize_t column
+) noexcept nogil:
+    """Copy source (n, m), rows `row` apart, to target (m, n), rows `column` apart."""
+    cdef Py_ssize_t i, j
+    for j in range(m):
+        for i in range(n):
+            target[j * column + i] = source[i * row + j]
+
+
 cdef void layer_forward(
     Py_ssize_t n,
     Py_ssize_t fan_in,
@@ -108,37 +150,35 @@ cdef void layer_forward(
     real* z,        # OUT  (n, width)
 ) noexcept nogil:
     """Compute z = a W + bias."""
-    cdef Py_ssize_t s, j, k
-    cdef const real* w
-    cdef real* z_s
-    cdef real x
-    for s in range(n):
-        copy(width, W + fan_in * width, z + s * width)
-    # Inputs outermost: each row of W is loaded once for the whole block.
-    for k in range(fan_in):
-        w = W + k * width
-        for s in range(n):
-            x = a[s * width_in + k]
-            z_s = z + s * width
-            for j in range(width):
-                z_s[j] += x * w[j]
+    multiply(
+        FROM_ROW, n, width, fan_in, a, width_in, 1, W, width, z, width, W + fan_in * width, 0
+    )
 
 
 cdef void layer_backward(
     Py_ssize_t n,
     Py_ssize_t fan_in,
+    Py_ssize_t fan_out,
     Py_ssize_t width,
     Py_ssize_t width_in,
     const real* W,      # IN   (fan_in + 1, width)
-    const real* delta,  # IN   (n, width), zero in the padding
+    const real* delta,  # IN   (n, width)
+    real* turned,       # WORK (fan_out + fan_in, n in lines)
     real* delta_prev,   # OUT  (n, width_in), zero in the padding
 ) noexcept nogil:
     """Compute delta_prev = W delta (BP2, before the slope)."""
-    # Rows of W are inputs, so this is a dot per input; the bias row has no input.
-    cdef Py_ssize_t s, k
+    # Vectors over samples: a sum over outputs needs no horizontal sum that way.
+    cdef Py_ssize_t s, k, j, columns = in_lines(n, delta_prev)
+    cdef real* turned_prev = turned + fan_out * columns
+    for j in range(fan_out):
+        clear(columns - n, turned + j * columns + n)
+    transpose(n, fan_out, delta, width, turned, columns)
+    multiply(
+        FROM_ZERO, fan_in, columns, fan_out, W, width, 1, turned, columns,
+        turned_prev, columns, NULL, 0,
+    )  # fmt: skip
+    transpose(fan_in, n, turned_prev, columns, delta_prev, width_in)
     for s in range(n):
-        for k in range(fan_in):
-            delta_prev[s * width_in + k] = dot(width, W + k * width, delta + s * width)
         clear(width_in - fan_in, delta_prev + s * width_in + fan_in)
 
 
@@ -149,41 +189,36 @@ cdef void layer_gradient(
     Py_ssize_t width_in,
     const real* a,      # IN      (n, width_in)
     const real* delta,  # IN      (n, width), zero in the padding
+    int start,          # IN      FROM_ZERO, or FROM_C to add to what is there
+    real scale,         # IN      of the weights that are there
     real* G,            # IN/OUT  (fan_in + 1, width)
 ) noexcept nogil:
-    """Add the block's gradient: a^T delta (BP4), and the sum of delta for the bias (BP3)."""
-    cdef Py_ssize_t s, j, k
-    cdef const real* d
-    cdef real* g
-    cdef real x
-    for k in range(fan_in):
-        g = G + k * width
-        for s in range(n):
-            x = a[s * width_in + k]
-            d = delta + s * width
-            for j in range(width):
-                g[j] += x * d[j]
-    g = G + fan_in * width
+    """Compute a^T delta (BP4), and for the bias the sum of delta (BP3), from that start."""
+    cdef Py_ssize_t s, j
+    cdef real* bias = G + fan_in * width
+    multiply(
+        start, fan_in, width, n, a, 1, width_in, delta, width, G, width, NULL, scale
+    )
+    if start == FROM_ZERO:
+        clear(width, bias)
     for s in range(n):
-        d = delta + s * width
         for j in range(width):
-            g[j] += d[j]
+            bias[j] += delta[s * width + j]
 
 
 cdef void layer_update(
     Py_ssize_t fan_in,
     Py_ssize_t width,
     const real* G,  # IN      (fan_in + 1, width)
-    real step,      # IN
     real decay,     # IN      of the weights; biases do not decay
     real* W,        # IN/OUT  (fan_in + 1, width)
 ) noexcept nogil:
-    """Take one step down the summed gradient G."""
+    """Add the summed steps G."""
     cdef Py_ssize_t i, bias = fan_in * width
     for i in range(bias):
-        W[i] = decay * W[i] - step * G[i]
+        W[i] = decay * W[i] + G[i]
     for i in range(bias, bias + width):
-        W[i] -= step * G[i]
+        W[i] += G[i]
 
 
 cdef void block_forward(
@@ -218,16 +253,18 @@ cdef void block_backward(
     Py_ssize_t rows,
     Py_ssize_t n,
     int cost,
+    real scale,
 ) noexcept nogil:
-    """Compute the error delta of every layer but the input."""
+    """Compute scale times the error delta of every layer but the input."""
     cdef Py_ssize_t l, s, width, fan_out, last = layout.shape[0] - 1
     cdef real* deltas = scratch + rows * total_width(layout)
     cdef real* delta = deltas + rows * layout[last, UNIT]
     cdef const real* a = scratch + rows * layout[last, UNIT]
+    cdef real* turned = deltas + rows * total_width(layout)
     width, fan_out = layout[last, WIDTH], layout[last, FAN_OUT]
     for s in range(n):
         output_delta(
-            cost, <int> layout[last, ACTIVATION], fan_out, a + s * width, delta + s * width
+            cost, <int> layout[last, ACTIVATION], fan_out, a + s * width, scale, delta + s * width
         )
         clear(width - fan_out, delta + s * width + fan_out)
     for l in range(last, 1, -1):
@@ -236,10 +273,12 @@ cdef void block_backward(
         layer_backward(
             n,
             layout[l, FAN_IN],
+            layout[l, FAN_OUT],
             layout[l, WIDTH],
             width,
             params + layout[l, OFFSET],
             deltas + rows * layout[l, UNIT],
+            turned,
             delta,
         )
         times_slope(
@@ -255,9 +294,11 @@ cdef void block_gradient(
     const real* scratch,  # IN      activations and deltas
     Py_ssize_t rows,
     Py_ssize_t n,
+    int start,            # IN      FROM_ZERO, or FROM_C to add to what is there
+    real scale,           # IN      of the weights that are there
     real* grads,          # IN/OUT
 ) noexcept nogil:
-    """Add the gradient of n samples."""
+    """Compute the gradient of n samples, from that start."""
     cdef Py_ssize_t l
     cdef const real* deltas = scratch + rows * total_width(layout)
     for l in range(1, layout.shape[0]):
@@ -268,25 +309,25 @@ cdef void block_gradient(
             layout[l - 1, WIDTH],
             scratch + rows * layout[l - 1, UNIT],
             deltas + rows * layout[l, UNIT],
+            start,
+            scale,
             grads + layout[l, OFFSET],
         )
 
 
 cdef void block_update(
     const Py_ssize_t[:, ::1] layout,
-    const real* grads,  # IN      summed over the mini-batch
-    double step,        # IN
-    double decay,       # IN
+    const real* grads,  # IN      the steps, summed over the mini-batch
+    real decay,         # IN
     real* params,       # IN/OUT
 ) noexcept nogil:
-    """Take one step in every layer."""
+    """Take the step in every layer."""
     cdef Py_ssize_t l
     for l in range(1, layout.shape[0]):
         layer_update(
             layout[l, FAN_IN],
             layout[l, WIDTH],
             grads + layout[l, OFFSET],
-            <real> step,
-            <real> decay,
+            decay,
             params + layout[l, OFFSET],
         )

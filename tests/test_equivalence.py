@@ -79,7 +79,10 @@ def block_gradient(net, data, cost):
     X, Y = (np.hstack(columns).T.copy() for columns in zip(*data, strict=True))
     block = Block(net, len(data))
     code = CODES["quadratic" if cost == "QuadraticCost" else "cross_entropy"]
-    block.train(X, Y, np.arange(len(data)), len(data), code)
+    core.gradient(
+        block.params, block.grads, block.layout.table, block.scratch, block.rows,
+        X, Y.astype(net.dtype), np.arange(len(data)), code,
+    )  # fmt: skip
     return *block.layout.unpack(block.grads), block.padding(block.grads)
 
 

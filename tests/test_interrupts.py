@@ -83,7 +83,7 @@ def test_ctrl_c_leaves_a_whole_number_of_mini_batches(delay, module, dtype):
     size, eta = 10, 0.1
     data = samples(60_000, 20, 10)
     net, replay = (
-        module.Network([20, 200, 200, 10], dtype=dtype, random_state=1) for _ in range(2)
+        module.Network([20, 500, 400, 10], dtype=dtype, random_state=1) for _ in range(2)
     )
     ctrl_c = CtrlC(delay)
     with ctrl_c.expected():

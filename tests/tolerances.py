@@ -22,8 +22,8 @@ CENTRAL_DIFFERENCE = 1e-7  # relative, h = 6e-6
 PUBLISHED_COST = 1e-12  # a cost of the author's files, relative
 LOCKED_WEIGHTS = 1e-12  # weights after whole epochs at a stable eta
 
-# Error of the core's sigmoid in units of u, beside that of its argument.
-SIGMOID_ULPS = {np.float64: 6, np.float32: 10}
+# Error of the core's sigmoid in units in the last place, beside that of its argument.
+SIGMOID_ULPS = {np.float64: 4, np.float32: 8}
 
 
 def activation_bounds(weights, biases, x, dtype):

@@ -1,0 +1,1 @@
+from fastbp._core_base import *

@@ -1,0 +1,88 @@
+/* The arithmetic that must fill the vector units, for float and for double.
+ *
+ *   multiply   C = start + X Y; forward, backward and update are each one call of it
+ *   sigmoid    1 / (1 + exp(-z)), by a polynomial of our own
+ *
+ * multiply(from, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale)
+ * computes, for i < n_rows and j < n_columns,
+ *
+ *   C[i c_row + j] = start + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
+ *
+ * where start is 0 (FROM_ZERO), row[j] (FROM_ROW) or scale times what is there (FROM_C).
+ * Columns come in whole lines of 64 bytes, and Y, C and row are aligned to them. sigmoid(n, z)
+ * works in place on any n values.
+ *
+ * With gcc and clang these are written in vector types, simd_vector.h: plain loops were
+ * up to three times as slow, as the compiler then keeps only some shapes of tile in
+ * registers. simd_plain.h is the same in plain loops, for other compilers and for
+ * FASTBP_PLAIN builds, which tests use.
+ */
+#ifndef FASTBP_SIMD_H
+#define FASTBP_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { FROM_ZERO, FROM_ROW, FROM_C };
+
+#if defined(__GNUC__) && !defined(FASTBP_PLAIN)
+#define FASTBP_KERNELS "simd_vector.h"
+#else
+#define FASTBP_KERNELS "simd_plain.h"
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+/* exp(x) = 2^n exp(r), x = n ln 2 + r, |r| <= ln(2) / 2 (Cody and Waite, 1980). LN2_HIGH has
+ * so many trailing zeros that n LN2_HIGH is exact. exp(r) is its Taylor polynomial: at
+ * |r| = 0.347 the first term left out, r^14 / 14! (r^8 / 8!), is 4e-18 (5e-9). ROUND, 1.5 2^52
+ * (2^23), added to a small number leaves its nearest integer in the last bits. Beyond LARGEST
+ * the sigmoid of -x would be subnormal; it is stored as 0. */
+#define REAL double
+#define INTEGER int64_t
+#define NAME(name) JOIN(name, _double)
+#define ROUND 0x1.8p52
+#define LOG2_E 0x1.71547652b82fep0
+#define LN2_HIGH 0x1.62e42fee00000p-1
+#define LN2_LOW 0x1.a39ef35793c76p-33
+#define LARGEST 708.396
+#define EXPONENT_BIAS 1023
+#define MANTISSA_BITS 52
+#define POLYNOMIAL(r)                                                                        \
+    (1 + r * (1 + r * (1.0 / 2 + r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120 + r * (       \
+    1.0 / 720 + r * (1.0 / 5040 + r * (1.0 / 40320 + r * (1.0 / 362880 + r * (1.0 / 3628800  \
+    + r * (1.0 / 39916800 + r * (1.0 / 479001600 + r * (1.0 / 6227020800))))))))))))))
+#include FASTBP_KERNELS
+#undef REAL
+#undef INTEGER
+#undef NAME
+#undef ROUND
+#undef LOG2_E
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef LARGEST
+#undef EXPONENT_BIAS
+#undef MANTISSA_BITS
+#undef POLYNOMIAL
+
+#define REAL float
+#define INTEGER int32_t
+#define NAME(name) JOIN(name, _float)
+#define ROUND 0x1.8p23f
+#define LOG2_E 0x1.715476p0f
+#define LN2_HIGH 0x1.62e000p-1f
+#define LN2_LOW 0x1.0bfbe8p-15f
+#define LARGEST 87.3365f
+#define EXPONENT_BIAS 127
+#define MANTISSA_BITS 23
+#define POLYNOMIAL(r)                                                                        \
+    (1 + r * (1 + r * (1.0f / 2 + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 + r * (   \
+    1.0f / 720 + r * (1.0f / 5040))))))))
+#include FASTBP_KERNELS
+#undef REAL
+#undef INTEGER
+#undef NAME
+
+#endif

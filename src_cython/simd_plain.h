@@ -1,0 +1,38 @@
+/* simd.h's kernels for one REAL, in plain loops: the portable twin of simd_vector.h. */
+
+static void NAME(multiply)(
+    int from, ptrdiff_t n_rows, ptrdiff_t n_columns, ptrdiff_t n_terms,
+    const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale)
+{
+    for (ptrdiff_t i = 0; i < n_rows; i++) {
+        REAL *const c = C + i * c_row;
+        for (ptrdiff_t j = 0; j < n_columns; j++)
+            c[j] = from == FROM_ZERO ? 0 : from == FROM_ROW ? row[j] : scale * c[j];
+    }
+    /* Terms outermost: each row of Y is loaded once for all rows of C. */
+    for (ptrdiff_t p = 0; p < n_terms; p++)
+        for (ptrdiff_t i = 0; i < n_rows; i++) {
+            const REAL x = X[i * x_row + p * x_term];
+            for (ptrdiff_t j = 0; j < n_columns; j++)
+                C[i * c_row + j] += x * Y[p * y_row + j];
+        }
+}
+
+static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
+{
+    for (ptrdiff_t i = 0; i < n; i++) {
+        REAL x = -z[i], power;
+        const int large = x > LARGEST, small = x < -LARGEST;
+        x = large ? 0 : small ? -LARGEST : x;
+        const REAL shifted = x * LOG2_E + ROUND;
+        const REAL whole = shifted - ROUND;
+        const REAL r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
+        INTEGER bits;
+        memcpy(&bits, &shifted, sizeof bits);
+        bits = (INTEGER)((((sizeof bits == 8) ? (uint64_t)bits : (uint32_t)bits)
+                          + EXPONENT_BIAS) << MANTISSA_BITS);
+        memcpy(&power, &bits, sizeof power);
+        z[i] = large ? 0 : 1 / (1 + POLYNOMIAL(r) * power);
+    }
+}
