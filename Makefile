@@ -4,16 +4,21 @@ help:  ## show this
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
 build:  ## compile the core in place
-	$(PYTHON) setup.py -q build_ext --inplace
+	$(PYTHON) setup.py -q build_ext --inplace --force
 
-debug:  ## compile a core that checks every index
+debug:  ## compile a slow core that checks every index; 'make build' goes back
+	rm -f fastbp/_core_*.so
 	FASTBP_DEBUG=1 $(PYTHON) setup.py -q build_ext --inplace --force
 
-test:  ## all tests but the published runs
+test:  ## all tests but the published runs; some three minutes
 	$(PYTHON) -m pytest
 
-core:  ## the quick subset that judges one build of the core
+core:  ## the quick subset that judges one build of the core; half a minute
 	$(PYTHON) -m pytest -m core
+
+levels:  ## the quick subset under each SIMD level of this processor
+	for level in $$($(PYTHON) -c "from fastbp._dispatch import core; print(*core.SUPPORTED)"); do \
+	    FASTBP_LEVEL=$$level $(PYTHON) -m pytest -q -m core || exit 1; done
 
 published:  ## the author's result files (set FASTBP_DATA)
 	$(PYTHON) -m pytest -m published
@@ -27,4 +32,4 @@ lint:  ## ruff, mypy, stubtest
 bench:  ## compare speeds, and write the tables
 	$(PYTHON) benchmarks/speed.py --write
 
-.PHONY: help build debug test core published lint bench
+.PHONY: help build debug test core levels published lint bench

@@ -171,6 +171,8 @@ def main():
     options = parser.parse_args()
     if options.write and options.cell is not None:
         parser.error("--write takes all cells")
+    if options.write and "-O0" in fastbp.kernel_info()["flags"]:
+        parser.error("the core is a debug build: 'make build' first")
     cells = CELLS if options.cell is None else [CELLS[options.cell]]
     lines = [HEADER]
     print(HEADER, flush=True)

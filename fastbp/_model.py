@@ -69,7 +69,9 @@ class Model:
         self.num_layers = len(sizes)
         self.sizes = sizes
         self.dtype = dtype
-        self._generator = None if random_state is None else np.random.default_rng(random_state)
+        if not isinstance(random_state, np.random.Generator | None):
+            random_state = np.random.default_rng(_checks.integer(random_state, "random_state", 0))
+        self._generator = random_state
 
     def _draw(self, *, scaled: bool = False) -> None:
         """Draw all biases, then all weights, from N(0, 1), as the book does.
@@ -317,7 +319,7 @@ class Model:
         if not all(np.isfinite(a).all() for a in new_b + new_w):
             raise DivergenceError(
                 f"mini_batch: a parameter became NaN or infinite at eta = {eta:g}; "
-                "the network is as it was before; try a smaller eta"
+                f"the network is as it was before; {training.advice(decay)}"
             )
         self._commit(new_b, new_w)
 

@@ -1,5 +1,7 @@
 """The shipped digits, and MNIST read from the user's own files."""
 
+from __future__ import annotations
+
 import gzip
 import io
 import math

@@ -1,5 +1,7 @@
 """The book's ``mnist_loader`` module: MNIST split into training, validation and test data."""
 
+from __future__ import annotations
+
 import os
 from typing import TypeAlias
 

@@ -5,6 +5,8 @@ effects as the book's program. Whatever a user overrides, in a subclass, on the
 object or in this module, is called, by a slower path.
 """
 
+from __future__ import annotations
+
 import random
 from typing import Any
 
@@ -33,6 +35,8 @@ class Network(Model):
 
     Attributes
     ----------
+    num_layers, sizes, dtype
+        As given.
     biases, weights : list of ndarray
         Shapes (n_out, 1) and (n_out, n_in), one a layer, drawn from N(0, 1).
         Assign or edit them at will. Training rebinds them to fresh arrays.
@@ -54,6 +58,7 @@ class Network(Model):
         Parameters
         ----------
         a : array_like (n_0, 1), or (n_0, k) with one column a sample, or Dataset
+            Of rows without labels, ``feedforward(X.T).T`` gives rows.
 
         Returns
         -------

@@ -5,6 +5,8 @@ effects as the book's program. Whatever a user overrides, in a subclass, on the
 object or in this module, is called, by a slower path.
 """
 
+from __future__ import annotations
+
 import json
 import random
 from os import PathLike
@@ -82,6 +84,8 @@ class Network(Model):
 
     Attributes
     ----------
+    num_layers, sizes, dtype
+        As given.
     biases, weights : list of ndarray
         Shapes (n_out, 1) and (n_out, n_in), one a layer. Assign or edit them at will.
         Training rebinds them to fresh arrays.
@@ -97,6 +101,9 @@ class Network(Model):
         dtype: DTypeLike = np.float64,
         random_state: RandomState = None,
     ) -> None:
+        if not (hasattr(cost, "delta") or hasattr(cost, "fn")):
+            expected, hint = "a class or object with fn and delta", "network2.QuadraticCost is one"
+            raise TypeError(text("cost", expected, repr(cost), hint))
         self._start(sizes, dtype, random_state)
         self.default_weight_initializer()
         self.cost = cost
@@ -115,6 +122,7 @@ class Network(Model):
         Parameters
         ----------
         a : array_like (n_0, 1), or (n_0, k) with one column a sample, or Dataset
+            Of rows without labels, ``feedforward(X.T).T`` gives rows.
 
         Returns
         -------
@@ -159,7 +167,8 @@ class Network(Model):
             Learning rate; regularisation: weights shrink by 1 - eta lmbda / n a step.
         evaluation_data : list of (x, label), or Dataset with labels, optional
         early_stopping_n : int
-            Stop after so many epochs without a new best evaluation accuracy; 0: never.
+            Stop after so many epochs without a new best accuracy on ``evaluation_data``,
+            monitored or not; 0: never.
         shuffle, verbose, check_finite
             As in ``network.Network.SGD``.
 
@@ -303,7 +312,8 @@ class Network(Model):
         ----------
         data : list of (x, y), or Dataset
         convert : bool
-            Whether ``y`` is a one-hot column (training data), not a label.
+            Whether ``y`` is a one-hot column (training data), not a label. A Dataset's
+            labels are labels either way.
 
         Raises
         ------
@@ -324,7 +334,8 @@ class Network(Model):
         lmbda : float
             Regularisation.
         convert : bool
-            Whether ``y`` is a label (evaluation data), not a column.
+            Whether ``y`` is a label (evaluation data), not a column. A Dataset's labels
+            are labels either way.
 
         Raises
         ------
@@ -411,8 +422,8 @@ def load(
 
     Raises
     ------
-    ValueError
-        The file is not such a JSON file, or names a cost that is not known.
+    ValueError, OSError
+        The file is not such a JSON file, names a cost that is not known, or cannot be read.
     """
     with open(filename, encoding="utf-8") as file:
         try:

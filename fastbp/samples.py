@@ -1,5 +1,7 @@
 """The gate for data: pairs or arrays in, checked contiguous X and Y out."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Real
 from typing import Any, Literal, overload
@@ -29,7 +31,8 @@ class Dataset:
 
     Notes
     -----
-    Checked here, once. ``data[i]`` is the book's pair of columns (or column and
+    Raises ValueError or TypeError, with the place of the first bad value. Checked here,
+    once. ``data[i]`` is the book's pair of columns (or column and
     label); a slice is a Dataset on the same memory, an index array a Dataset with
     copies. ``SGD`` never reorders a Dataset. X and Y must not change during a call.
     """
@@ -58,7 +61,7 @@ class Dataset:
             _refuse_not_finite(self.Y, lambda i, k: f"Y[{i}, {k}]")
 
     @classmethod
-    def _of(cls, X: NDArray[Any], Y: NDArray[Any]) -> "Dataset":
+    def _of(cls, X: NDArray[Any], Y: NDArray[Any]) -> Dataset:
         """Return a Dataset of arrays that need no check."""
         self = object.__new__(cls)
         self.X, self.Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
@@ -75,8 +78,8 @@ class Dataset:
     @overload
     def __getitem__(self, index: int) -> Pair: ...
     @overload
-    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> "Dataset": ...
-    def __getitem__(self, index: Any) -> "Pair | Dataset":
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Dataset: ...
+    def __getitem__(self, index: Any) -> Pair | Dataset:
         if isinstance(index, int | np.integer):
             y = self.Y[index]
             return self.X[index].reshape(-1, 1), y if self.has_labels else y.reshape(-1, 1)
@@ -119,7 +122,7 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float
     if n_classes is None:
         n_classes = int(classes.max(initial=-1)) + 1
     n_classes = _checks.integer(n_classes, "n_classes", 1 if len(classes) else 0)
-    _refuse_range(classes, n_classes, lambda i: f"labels[{i}]", "classes")
+    _refuse_range(classes, n_classes, lambda i: f"labels[{i}]", "class")
     rows = np.zeros((len(classes), n_classes))
     rows[np.arange(len(classes)), classes] = 1.0
     return rows
@@ -166,7 +169,9 @@ def gate(
                 expected = _label_range(n_out) + " for each sample"
                 raise ValueError(text(f"{where}.Y", expected, data.Y.shape, hint))
             if data.Y.shape[1] != n_out:
-                raise ValueError(text(f"{where}.Y", f"{n_out} outputs a row", data.Y.shape[1]))
+                raise ValueError(
+                    text(f"{where}.Y", f"{counted(n_out, 'output')} a row", data.Y.shape[1])
+                )
         return data
     xs, ys = _unzip(data, where)
     X = _columns(xs, n_in, "input", lambda i: f"{where}[{i}][0]", check_finite)
@@ -178,9 +183,9 @@ def gate(
 def fit(data: Dataset, sizes: tuple[int, ...], where: str) -> None:
     """Refuse a Dataset whose inputs or labels do not fit a network of these sizes."""
     if data.X.shape[1] != sizes[0]:
-        raise ValueError(text(f"{where}.X", f"{sizes[0]} inputs a row", data.X.shape[1]))
+        raise ValueError(text(f"{where}.X", f"{counted(sizes[0], 'input')} a row", data.X.shape[1]))
     if data.has_labels:
-        _refuse_range(data.Y, sizes[-1], lambda i: f"{where}.Y[{i}]", "outputs")
+        _refuse_range(data.Y, sizes[-1], lambda i: f"{where}.Y[{i}]")
 
 
 def targets(data: Dataset, n_out: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -214,7 +219,7 @@ def inputs(a: Any, n_in: int, where: str) -> NDArray[Any]:
         raise ValueError(
             text(
                 where,
-                f"shape ({n_in}, 1) for {n_in} inputs, or ({n_in}, k) for k samples",
+                f"shape ({n_in}, 1) for {counted(n_in, 'input')}, or ({n_in}, k) for k samples",
                 array.shape,
                 _column_hint(array, n_in),
             )
@@ -238,7 +243,8 @@ def _unzip(pairs: list[Any], where: str) -> tuple[Sequence[Any], Sequence[Any]]:
                     got = f"{len(pair)} items"
                 except TypeError:  # a number, or an array of no dimension
                     got = type(pair).__name__
-                raise ValueError(text(f"{where}[{i}]", "a pair (x, y)", got)) from None
+                hint = "arrays go in as fastbp.Dataset(X, Y)"
+                raise ValueError(text(f"{where}[{i}]", "a pair (x, y)", got, hint)) from None
         raise
     return xs, ys
 
@@ -271,12 +277,14 @@ def _columns(
 def _shaped(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
     array = _checks.real_array(value, where)
     if array.shape != (size, 1):
-        got = f"{value!r}, a class" if kind == "output" and array.ndim == 0 else array.shape
+        got = repr(value) if array.ndim == 0 else array.shape
         hints = [_column_hint(array, size)]
-        if kind == "output":
-            hints.append("vectorized_result(j) or fastbp.one_hot makes targets of classes")
-        hint = "; ".join(filter(None, hints))
-        raise ValueError(text(where, f"shape ({size}, 1) for {size} {kind}s", got, hint))
+        if kind == "output" and size == 1 and array.size == 1:
+            hints = ["a target is a column, such as np.array([[1.0]])"]
+        elif kind == "output" and (array.ndim < 2 or array.shape[0] == 1):
+            hints.append(f"fastbp.one_hot([j], {size}).T is the target of class j")
+        expected = f"shape ({size}, 1) for {counted(size, kind)}"
+        raise ValueError(text(where, expected, got, "; ".join(filter(None, hints))))
     return array
 
 
@@ -315,10 +323,13 @@ def _integers(array: NDArray[Any], where: str = "Y") -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _refuse_range(labels: NDArray[Any], n: int, where: Callable[[int], str], unit: str) -> None:
+def _refuse_range(
+    labels: NDArray[Any], n: int, where: Callable[[int], str], unit: str = "output"
+) -> None:
     if labels.size and labels.max() >= n:
         i = int(np.argmax(labels >= n))
-        raise ValueError(text(where(i), _label_range(n, unit), labels[i]))
+        hint = "targets need shape (n, 1): Y[:, None]" if n == 1 else ""
+        raise ValueError(text(where(i), _label_range(n, unit), labels[i], hint))
 
 
 def _refuse_not_finite(array: NDArray[Any], where: Callable[[int, int], str]) -> None:
@@ -335,17 +346,23 @@ def _is_whole(number: Any) -> bool:
         return False
 
 
-def _label_range(n: int, unit: str = "outputs") -> str:
-    return f"a label, an integer from 0 to {n - 1} ({n} {unit})"
+def _label_range(n: int, unit: str = "output") -> str:
+    return f"a label, an integer from 0 to {n - 1} ({counted(n, unit)})"
+
+
+def counted(n: int, unit: str) -> str:
+    """Return "1 output", "10 outputs"."""
+    plural = "es" if unit.endswith("s") else "s"
+    return f"{n} {unit}" + (plural if n != 1 else "")
 
 
 def _column_hint(array: NDArray[Any], size: int) -> str:
     if array.shape == (size,):
         return "reshape(-1, 1) makes it a column"
-    if array.shape == (1, size):
-        return "one sample is one column, not a row: transpose it"
     if array.ndim == 2 and array.shape[0] == size:
         return "one sample is one column"
+    if array.ndim == 2 and array.shape[1] == size:
+        return "one sample is one column, not a row: transpose it"
     return ""
 
 

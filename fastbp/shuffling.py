@@ -1,5 +1,7 @@
 """The order of each epoch: the book's shuffles, and what they did to the samples."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Callable, MutableSequence
 from typing import Any
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 
 from fastbp.errors import text
 from fastbp.samples import Dataset
+
+__all__ = ["python2"]
 
 Shuffle = Callable[[Any], object]
 

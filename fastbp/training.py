@@ -148,7 +148,7 @@ def descend(
                     raise DivergenceError(
                         f"{where}: a parameter became NaN or infinite between samples {good_at} "
                         f"and {position}, at eta = {eta:g}; the network is back at its last "
-                        "finite state; try a smaller eta"
+                        f"finite state; {advice(decay)}"
                     )
                 good[:], good_at = block, position
                 looked = time.perf_counter()
@@ -157,6 +157,13 @@ def descend(
         if not _checks.all_finite(block):
             block[:] = good
         raise
+
+
+def advice(decay: float) -> str:
+    """Return what to try after divergence."""
+    if abs(decay) > 1:
+        return f"try a smaller lmbda: each step multiplies the weights by {decay:g}"
+    return "try a smaller eta"
 
 
 def outputs(layout: Layout, block: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:

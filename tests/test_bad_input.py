@@ -310,13 +310,14 @@ SHAPES = {
     "empty": (lambda v: v[:0], ("(0, 1)",)),
     "no list of columns": (lambda v: [1.0] * len(v), ("({n},)", "reshape(-1, 1)")),
 }
-ONE_HOT_HINT = ("vectorized_result", "one_hot")
+ONE_HOT_HINT = ("fastbp.one_hot([j], 2).T",)
+LIKE_A_CLASS = ("(n,)", "(1, n)", "(1, 1)", "()", "no list of columns")
 
 
 def sample_rows():
     for part, unit, n in (("x", "inputs", SIZES[0]), ("y", "outputs", SIZES[-1])):
-        hint = ONE_HOT_HINT if part == "y" else ()
         for name, (make, fragments) in SHAPES.items():
+            hint = ONE_HOT_HINT if part == "y" and name in LIKE_A_CLASS else ()
             held = (f"({n}, 1)", f"{n} {unit}", *(f.format(n=n) for f in fragments), *hint)
             # feedforward takes (n, k), k samples at once
             not_on = ("feedforward",) if name in ("(n, 2)", "(n, 0)") else ()
@@ -333,7 +334,7 @@ def sample_rows():
             )
         for name, (make, fragments) in NOT_REAL.items():
             yield Row(f"{part} {name}", part, make, TypeError, fragments)
-    yield Row("y is a class", "y", lambda v: 1, ValueError, ("(2, 1)", "a class", *ONE_HOT_HINT))
+    yield Row("y is a class", "y", lambda v: 1, ValueError, ("(2, 1)", "got 1", *ONE_HOT_HINT))
     yield Row("y is a uint8", "y", lambda v: np.uint8(1), ValueError, ("(2, 1)", *ONE_HOT_HINT))
     labels = {
         "-1": lambda v: -1,
@@ -1124,7 +1125,7 @@ def test_the_texts_name_the_sizes_of_the_books_network(module):
     train((x, y[:, 0]), "(10, 1)", "(10,)", "one_hot", part=1)
     train((x, y.T), "(10, 1)", "(1, 10)", "one_hot", part=1)
     train((x, y[:1]), "(10, 1)", "(1, 1)", "one_hot", part=1)
-    train((x, 7), "(10, 1)", "got 7, a class", "one_hot", part=1)
+    train((x, 7), "(10, 1)", "got 7", "one_hot", part=1)
     train((x, y[1:]), "10 outputs", "(9, 1)", part=1)
     evaluate = net.evaluate if module is network else net.accuracy
     where = "test_data[1][1]" if module is network else "data[1][1]"
@@ -1572,3 +1573,42 @@ def test_training_within_a_callback_is_kept(module):
         sgd(net, data, epochs=1, shuffle=False, verbose=False)
         Own.look(net, None)
     assert bits(own) == bits(net)
+
+
+@pytest.mark.parametrize("cost", ["quadratic", 3, None, object()], ids=repr)
+def test_a_cost_without_its_functions_is_refused(cost):
+    """What has neither ``fn`` nor ``delta`` is no cost; nothing is drawn for it."""
+    state = np.random.get_state()[1].tobytes()
+    refuses(TypeError, "cost", ("fn and delta", "QuadraticCost"), network2.Network, [2, 1], cost)
+    assert np.random.get_state()[1].tobytes() == state
+
+
+@each_class
+@pytest.mark.parametrize(
+    ("random_state", "error"),
+    [(-1, ValueError), (1.5, TypeError), ("x", TypeError), (True, TypeError), ([1], TypeError)],
+)
+def test_a_random_state_is_an_integer_or_a_generator(module, random_state, error):
+    """Anything else is refused in our words, not in NumPy's."""
+
+    def make():
+        module.Network([2, 1], random_state=random_state)
+
+    refuses(error, "random_state", ("an integer",), make)
+
+
+def test_targets_of_one_output_given_as_labels_are_explained():
+    """XOR as arrays: labels beyond the one output hint at targets, and at columns in pairs."""
+    net = network.Network([2, 1], random_state=0)
+    data = Dataset(np.eye(2), [0, 1])
+    refuses(ValueError, "training_data.Y[1]", ("(1 output)", "Y[:, None]"), net.SGD, data, 1, 1, 1)
+    refuses(ValueError, "y", ("1 output", "np.array([[1.0]])"), net.backprop, np.ones((2, 1)), 1)
+    refuses(ValueError, "training_data[0]", ("Dataset(X, Y)",), net.SGD, [np.eye(3)] * 2, 1, 1, 1)
+    refuses(ValueError, "a", ("transpose it",), net.feedforward, np.ones((7, 2)))
+
+
+def test_divergence_by_decay_says_so():
+    """Where the decay factor itself grows the weights, the hint is lmbda and not eta."""
+    net = network2.Network([2, 1], random_state=0)
+    with pytest.raises(DivergenceError, match="try a smaller lmbda: each step multiplies"):
+        net.SGD(Dataset(np.eye(2), [[0.0], [1.0]]), 400, 1, 0.5, 1e9, verbose=False)

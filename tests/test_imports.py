@@ -12,7 +12,7 @@ PACKAGE = Path(fastbp.__file__).parent
 # module: what it may import of the package. Everybody may import errors; nobody
 # imports the tests, the benchmarks or the command line.
 MAY_IMPORT = {
-    "__init__": {"network", "network2", "samples", "_dispatch"},
+    "__init__": {"network", "network2", "samples", "shuffling", "_dispatch"},
     "__main__": {"cli"},
     "cli": {"network2", "reference", "datasets", "samples", "options", "tables", "_dispatch"},
     "options": {"tables"},
@@ -90,3 +90,13 @@ def test_import_takes_numpy_alone():
     extra = ast.literal_eval(output)
     # Cython's runtime registers its shared types under its own name.
     assert [name for name in extra if not name.startswith(("_cython", "cython_runtime"))] == []
+
+
+def test_every_name_is_there_after_a_plain_import():
+    """All of ``__all__``, and the modules the README names, need no further import."""
+    code = (
+        "import fastbp; [getattr(fastbp, name) for name in fastbp.__all__];"
+        "fastbp.datasets.load_digits; fastbp.mnist_loader.load_data_wrapper;"
+        "fastbp.shuffling.python2; fastbp.reference; hasattr(fastbp, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -94,7 +94,8 @@ def broken(tmp_path_factory):
             path.write_text(text, encoding="utf-8")
         command = (
             f"{sys.executable} setup.py -q build_ext --inplace && "
-            f"{sys.executable} -m pytest -q -x -p no:cacheprovider tests/test_equivalence.py tests/test_sigmoid.py"
+            f"{sys.executable} -m pytest -q -x -p no:cacheprovider "
+            "tests/test_equivalence.py tests/test_sigmoid.py"
         )
         environment = {
             **os.environ,
