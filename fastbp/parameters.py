@@ -32,7 +32,14 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return ``sizes`` as a tuple of ints, two layers or more, each of one neuron or more."""
     if isinstance(sizes, str | bytes) or not _has_length(sizes):
         raise TypeError(text("sizes", "a list of integers", repr(sizes)))
-    checked = tuple(_checks.integer(size, f"sizes[{i}]", 1) for i, size in enumerate(sizes))
+    if all(type(size) is int for size in sizes):  # nearly always, and asked at each call
+        return _check_ints(tuple(sizes))
+    return _check_ints(tuple(_checks.integer(n, f"sizes[{i}]", 1) for i, n in enumerate(sizes)))
+
+
+@lru_cache(maxsize=64)
+def _check_ints(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    checked = tuple(_checks.integer(n, f"sizes[{i}]", 1) for i, n in enumerate(sizes))
     if len(checked) < 2:
         raise ValueError(text("sizes", "at least 2 layers, inputs and outputs", list(sizes)))
     total = sum(n * (m + 1) for m, n in pairwise(checked))
@@ -47,6 +54,8 @@ class Layout:
     def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.sizes = sizes
         self.dtype = dtype
+        self._weight_shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+        self._bias_shapes = [(n, 1) for n in sizes[1:]]
         vector = core.ALIGNMENT // dtype.itemsize
         self.table = np.zeros((len(sizes), len(_COLUMN)), np.intp)
         offset = unit = 0
@@ -115,9 +124,8 @@ class Layout:
         self, biases: Any, weights: Any, *, finite: bool = False
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return the public arrays fit for the core; copies only of those that are not."""
-        shapes = list(zip(self.sizes[1:], self.sizes[:-1], strict=True))
-        checked_w = self._check_list(weights, "weights", shapes, finite)
-        checked_b = self._check_list(biases, "biases", [(n, 1) for n, _ in shapes], finite)
+        checked_w = self._check_list(weights, "weights", self._weight_shapes, finite)
+        checked_b = self._check_list(biases, "biases", self._bias_shapes, finite)
         return checked_b, checked_w
 
     def _check_list(
