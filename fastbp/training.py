@@ -47,6 +47,7 @@ def run(
     stop. A list is shuffled in place, a Dataset is not.
     """
     layout, _, _ = net._checked(finite=True)
+    decay = 1 - eta * (lmbda / len(data)) if len(data) else 1.0
 
     def check() -> tuple[Dataset, NDArray[Any]]:
         checked = samples.gate(
@@ -76,7 +77,7 @@ def run(
                 mini_batch_size=mini_batch_size,
                 cost=cost,
                 eta=eta,
-                decay=1 - eta * (lmbda / len(order)),
+                decay=decay,
                 where=f"training_data, epoch {epoch}",
             )
         finally:
@@ -95,12 +96,13 @@ def run_with(
     after_epoch: Callable[[int, list[Any]], bool],
 ) -> None:
     """Train through ``step(mini_batch, n)``, where a user overrides what the core would do."""
+    n = len(data)
     for epoch in range(epochs):
         if shuffle is not None:
             shuffle(data)
         for start in range(0, len(data), mini_batch_size):
             try:
-                step(data[start : start + mini_batch_size], len(data))
+                step(data[start : start + mini_batch_size], n)
             except DivergenceError as error:
                 error.add_note(f"in epoch {epoch}, mini-batch {start // mini_batch_size}")
                 raise
