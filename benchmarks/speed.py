@@ -36,12 +36,12 @@ CELLS = [
 ]
 DTYPES = (np.float64, np.float32)
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-SECONDS = 0.15  # of one turn of the reference, about
+SECONDS = 0.1  # of one turn of a contender, about
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-3}  # after two epochs, relative to max(1, |w|)
 
 
 def work(connection, name, sizes, batch, n, dtype):
-    """Be one contender: take an epoch, or send the parameters, when told to."""
+    """Be one contender: take some epochs, or send the parameters, when told to."""
     rng = np.random.default_rng(0)
     X = rng.random((n, sizes[0])).astype(np.float32).astype(np.float64)
     Y = rng.random((n, sizes[-1])).astype(np.float32).astype(np.float64)
@@ -54,10 +54,11 @@ def work(connection, name, sizes, batch, n, dtype):
     while (order := connection.recv()) != "stop":
         if order == "parameters":
             connection.send([np.asarray(p, np.float64) for p in parameters()])
-        else:
+        else:  # so many epochs
             begin = time.perf_counter()
-            epoch()
-            connection.send(time.perf_counter() - begin)
+            for _ in range(order):
+                epoch()
+            connection.send((time.perf_counter() - begin) / order)
 
 
 def measure(sizes, batch, dtype, rounds):
@@ -79,9 +80,10 @@ def measure(sizes, batch, dtype, rounds):
         workers[name][0].send(order)
         return workers[name][0].recv()
 
-    for _ in range(2):
-        for name in CONTENDERS:
-            ask(name, "epoch")
+    repeats = {}
+    for name in CONTENDERS:
+        ask(name, 1)
+        repeats[name] = max(1, round(SECONDS / ask(name, 1)))
     right = ask("reference", "parameters")
     for name in CONTENDERS:
         for found, expected in zip(ask(name, "parameters"), right, strict=True):
@@ -92,7 +94,7 @@ def measure(sizes, batch, dtype, rounds):
     names = list(CONTENDERS)
     for turn in range(rounds):
         order = names if turn % 2 == 0 else names[::-1]
-        row = {name: 1e6 * ask(name, "epoch") / batches for name in order}
+        row = {name: 1e6 * ask(name, repeats[name]) / batches for name in order}
         times.append([row[name] for name in names])
     for connection, process in workers.values():
         connection.send("stop")

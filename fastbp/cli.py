@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (DivergenceError, MemoryError, OSError, UnicodeEncodeError) as error:
         return _fail(error, 1)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted", 130)
     return 0
 
 
@@ -67,15 +67,23 @@ def train(args: Namespace) -> None:
     task = _task(args)
     net = _network(args, task)
     print(_headline(args, task, net), flush=True)
-    hits = 0
-    with _progress(args.epochs) as say:
+    hits = running = 0
 
-        def after_epoch(epoch: int) -> None:
-            nonlocal hits
-            hits = net.accuracy(task.test)
-            say(_book_line(epoch, hits, task))
+    def after_epoch(epoch: int) -> None:
+        nonlocal hits, running
+        hits = net.accuracy(task.test)
+        say(_book_line(epoch, hits, task))
+        running = epoch + 1
 
-        seconds = _descend(net, args, task.training, after_epoch)
+    try:
+        with _progress(args.epochs) as say:
+            seconds = _descend(net, args, task.training, after_epoch)
+    except KeyboardInterrupt:
+        outcome = "nothing saved"
+        if args.save is not None:
+            _save(net, task.encoding, args.save)  # it is left after a whole mini-batch
+            outcome = f"saved what was learnt: {args.save}"
+        raise KeyboardInterrupt(f"interrupted in epoch {running}; {outcome}") from None
     print(f"Test accuracy: {hits / len(task.test):.2%} ({hits} / {len(task.test)})")
     print(
         f"Training: {seconds / args.epochs:.3g} s per epoch, "
@@ -89,12 +97,12 @@ def train(args: Namespace) -> None:
 
 def predict(args: Namespace) -> None:
     """Print the class of each sample, and the accuracy on stderr where labels are at hand."""
-    _refuse_options(args)
     net, encoding = _load(args.model)
+    _refuse_options(args)
     table = _read(args, encoding)
     n_in = table.X.shape[1]
     if n_in != encoding.n_in:
-        expected = f"{encoding.n_in} features, as the model has"
+        expected = f"{tables.count(encoding.n_in, 'feature')}, as the model has"
         raise InputError(text(args.source, expected, n_in))
     outputs = net.feedforward(encoding.inputs(table.X, args.source).T)
     predicted = [encoding.classes[j] for j in outputs.argmax(axis=0)]
@@ -207,7 +215,8 @@ def _refuse_options(args: Namespace) -> None:
     name = args.source.lower()
     if args.source not in ("digits", "mnist") and not name.endswith((".npz", ".csv")):
         expected = "digits, mnist, a .npz or a .csv file"
-        raise InputError(text("DATA", expected, repr(args.source)))
+        hint = options.nearest(args.source, ("digits", "mnist"))
+        raise InputError(text("DATA", expected, repr(args.source), hint))
     if args.data is not None and args.source != "mnist":
         raise InputError(text("--data", "mnist, whose folder it names", args.source))
     if args.label is not None and not name.endswith(".csv"):
@@ -308,15 +317,22 @@ def _difference(a: Any, b: Any) -> float:
 
 
 def _headline(args: Namespace, task: Task, net: network2.Network) -> str:
-    scaled = "" if task.encoding.scaling is None else ", standardised"
-    return (
-        f"{args.source}: {len(task.training)} samples to train on, {len(task.test)} held out "
-        f"({task.split})\n"
-        f"{task.encoding.n_in} features{scaled}, {len(task.encoding.classes)} classes\n"
+    encoding = task.encoding
+    features = tables.count(encoding.n_in, "feature")
+    if encoding.features is not None:  # so that a column that only numbers the rows is noticed
+        features += f": {' '.join(tables.some(encoding.features).split())}"
+    scaled = "" if encoding.scaling is None else "; standardised"
+    headline = (
+        f"{args.source}: {tables.count(len(task.training), 'sample')} to train on, "
+        f"{len(task.test)} held out ({task.split})\n"
+        f"{features}{scaled}; {len(encoding.classes)} classes\n"
         f"Network {net.sizes}, {args.cost} cost, {args.dtype}, seed {args.seed}\n"
         f"Epochs {args.epochs}, mini-batch size {args.mini_batch_size}, eta {args.eta:g}, "
         f"lmbda {args.lmbda:g}"
     )
+    # A name that stdout cannot encode is no reason to end the training.
+    code = sys.stdout.encoding or "utf-8"
+    return headline.encode(code, "backslashreplace").decode(code)
 
 
 def _book_line(epoch: int, hits: int, task: Task) -> str:
@@ -386,7 +402,11 @@ def _load(path: str) -> tuple[network2.Network, Encoding]:
         tables.reading(path, expected, ValueError, RecursionError),
         open(path, encoding="utf-8") as file,
     ):
-        data = json.load(file)
+        try:
+            data = json.load(file)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            hint = "the model comes first, then the data"
+            raise InputError(text(path, expected, "a file that is not JSON", hint)) from error
     dtype = data.get("dtype", "float64") if isinstance(data, dict) else "float64"
     if dtype not in options.DTYPES:
         raise InputError(text(f"{path}: dtype", "float64 or float32", repr(dtype)))

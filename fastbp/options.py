@@ -1,8 +1,9 @@
 """The options of the command line, their help and their errors."""
 
 import argparse
+import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -43,7 +44,8 @@ examples:
   fastbp compare mnist --data DIR --epochs 1"""
 _INFO = """\
 Print versions, SIMD level, compiler, its flags and the platform: what a report of a
-problem or of a speed should hold.
+problem or of a speed should hold. The SIMD level is the build of the core in use; base
+runs on every processor, x86v3 and x86v4 use wider vectors; FASTBP_LEVEL forces one.
 
 example:
   fastbp info"""
@@ -52,8 +54,35 @@ example:
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, as those of bad files."""
 
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        # A command's parser refuses what it does not know itself, so as to name its own help.
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            option = next((word for word in unknown if word.startswith("-")), "")
+            hint = nearest(option.partition("=")[0], self._option_string_actions)
+            problem = f"unrecognized arguments: {' '.join(unknown)}"
+            self.error(f"{problem}; {hint}" if hint else problem)
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            *others, last = action.choices
+            problem = f"expected {', '.join(others)} or {last}, got {value!r}"
+            hint = nearest(value, action.choices)
+            raise argparse.ArgumentError(action, f"{problem}; {hint}" if hint else problem)
+
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message.removeprefix('argument ')}; see '{self.prog} --help'")
+        message = message.removeprefix("argument ")
+        link = " " if message.endswith("?") else "; "
+        raise InputError(f"{message}{link}see '{self.prog} --help'")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the hint ``did you mean …?`` if ``word`` is close to a known one."""
+    close = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -132,6 +161,7 @@ def _add_split_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--standardise",
+        "--standardize",
         action=argparse.BooleanOptionalAction,
         help="bring each feature to mean 0 and deviation 1, as measured on the training part "
         "(default: on for .csv and .npz, off for digits and mnist)",

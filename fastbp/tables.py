@@ -23,6 +23,16 @@ class InputError(ValueError):
     """Something given by the user that cannot be used; the text says what and where."""
 
 
+def count(n: int, noun: str) -> str:
+    """Return ``1 row``, ``2 rows``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first eight names, and … if there are more."""
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
 @dataclass(frozen=True)
 class Table:
     """Samples as a file holds them; a CSV file also has names."""
@@ -131,7 +141,8 @@ def read_csv(path: str, label: str | None, encoding: Encoding | None = None) -> 
                 continue
             where = f"{path}, line {reader.line_num}"
             if len(row) != len(header):
-                raise InputError(text(where, f"{len(header)} columns, as in the header", len(row)))
+                expected = f"{count(len(header), 'column')}, as in the header"
+                raise InputError(text(where, expected, len(row)))
             try:
                 values.extend([float(row[k]) for k in features])
             except ValueError:
@@ -182,11 +193,14 @@ def classes(labels: Sequence[Label], where: str) -> tuple[list[Label], NDArray[n
     """Return the classes in order, integers if all are, and each label's place among them."""
     plain = [_plain(label) for label in labels]
     values: list[Any] = list(labels) if any(isinstance(p, str) for p in plain) else plain
+    hint = "fastbp learns classes, not quantities"
     fraction = next((value for value in values if isinstance(value, float)), None)
     if fraction is not None:
-        hint = "fastbp learns classes, not quantities"
         raise InputError(text(where, "classes, integers or words", fraction, hint))
     found = sorted(set(values))
+    if len(found) > 20 and 2 * len(found) > len(values):
+        got = f"{len(found)} different values in {len(values)} rows"
+        raise InputError(text(where, "classes", got, hint))
     if len(found) < 2:
         raise InputError(text(where, "at least 2 classes", f"only {found[0]!r}"))
     place = {value: i for i, value in enumerate(found)}
@@ -259,8 +273,8 @@ def _columns(
         if label is None and len(header) == encoding.n_in:
             return list(range(len(header))), None
         if len(header) != encoding.n_in + 1:
-            expected = f"{encoding.n_in} features, as the model has, and perhaps a label"
-            raise InputError(text(where, expected, f"{len(header)} columns"))
+            expected = f"{count(encoding.n_in, 'feature')}, as the model has, and perhaps a label"
+            raise InputError(text(where, expected, count(len(header), "column")))
     if len(header) < 2:
         expected = "features and a label, separated by commas"
         raise InputError(text(where, expected, f"one column, {header[0]!r}"))
@@ -271,14 +285,14 @@ def _columns(
 def _named_columns(
     header: list[str], label: str | None, features: list[str], known_label: str | None, path: str
 ) -> tuple[list[int], int | None]:
-    where, n = f"{path}, line 1", len(features)
+    where, known = f"{path}, line 1", f"the model's {count(len(features), 'feature')}"
     missing = [name for name in features if name not in header]
     if missing:
-        raise InputError(text(where, f"the model's {n} features", f"no column {missing[0]!r}"))
+        raise InputError(text(where, known, f"no column {missing[0]!r}"))
     target = known_label if label is None else header[_find(header, label, path)]
     other = [name for name in header if name not in features and name != target]
     if other:
-        expected = f"the model's {n} features and perhaps a label"
+        expected = f"{known} and perhaps a label"
         raise InputError(text(where, expected, f"also {other[0]!r}", "--label names the label"))
     places = [header.index(name) for name in features]
     return places, header.index(target) if target in header else None
@@ -286,8 +300,8 @@ def _named_columns(
 
 def _find(header: list[str], label: str, path: str) -> int:
     if label not in header:
-        some = ", ".join(header[:8]) + (", …" if len(header) > 8 else "")
-        raise InputError(text("--label", f"a column of {path}", repr(label), f"it has {some}"))
+        hint = f"it has {some(header)}"
+        raise InputError(text("--label", f"a column of {path}", repr(label), hint))
     return header.index(label)
 
 

@@ -287,6 +287,41 @@ def test_scaling_is_measured_on_the_training_part(succeed, trees, tmp_path):
     assert saved["label"] == "species"
 
 
+@pytest.mark.parametrize("run", ["train", "compare"])
+def test_headline_names_the_features(succeed, trees, tmp_path, run):
+    """The columns of a CSV file are named, the first 8 of many, so that an id is noticed."""
+    line = succeed(run, trees, "--epochs", "1")[1]
+    assert line == "3 features: height, constant, mass; standardised; 3 classes"
+    rows = [[*range(9), j] for j in "xyxy"]
+    wide = write_csv(tmp_path / "wide.csv", [*"abcdefghi", "class"], rows)
+    line = succeed(run, wide, "--epochs", "1", "--no-standardise")[1]
+    assert line == "9 features: a, b, c, d, e, f, g, h, …; 2 classes"
+    assert succeed(run, "digits", "--epochs", "1")[1] == "64 features; 10 classes"
+
+
+def test_headline_in_any_encoding(tmp_path):
+    """A name that stdout cannot encode does not end the training."""
+    rows = [[i, i, "xy"[i % 2]] for i in range(10)]
+    write_csv(tmp_path / "d.csv", ["größe", "a\nb", "class"], rows)
+    ascii = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with module("train", "d.csv", "--epochs", "1", cwd=tmp_path, env=ascii) as run:
+        out, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (0, "")
+    assert out.splitlines()[1].startswith("2 features: gr\\xf6\\xdfe, a b; ")
+
+
+def test_one_is_singular(succeed, command, tmp_path):
+    """One feature, one sample: no plural."""
+    path = write_csv(tmp_path / "d.csv", ["a", "b"], [[1, "x"], [2, "y"]])
+    model = tmp_path / "m.json"
+    lines = succeed("train", path, "--test-size", "0.5", "--epochs", "1", "--save", model)
+    assert "1 sample to train on, 1 held out" in lines[0]
+    assert lines[1].startswith("1 feature: a; ")
+    bare = write_csv(tmp_path / "bare.csv", ["c"], [[1]])
+    refused(command("predict", model, bare), "the model's 1 feature,")
+    refused(command("predict", model, "digits"), "expected 1 feature, as the model has, got 64")
+
+
 def test_standardise_can_be_switched(succeed, trees, tmp_path):
     """--no-standardise leaves a file's values, --standardise scales the digits."""
     succeed("train", trees, "--no-standardise", "--save", tmp_path / "m.json", "--epochs", "1")
@@ -299,6 +334,8 @@ def test_standardise_can_be_switched(succeed, trees, tmp_path):
     net.SGD(Dataset(X, training.Y), 2, 10, 0.5, 0.1, verbose=False)
     assert hits(lines)[-1] == net.accuracy(Dataset(X_test, test.Y))
     assert "standardised" in lines[1]
+    assert succeed(*DIGITS, "--standardize")[:-1] == lines[:-2]
+    assert succeed(*DIGITS, "--standardise", "--no-standardize")[:-1] == succeed(*DIGITS)[:-1]
 
 
 def test_predict_knows_columns_by_name(succeed, command, trees, tmp_path):
@@ -495,11 +532,19 @@ def test_compare_sees_a_difference(succeed, monkeypatch):
 # -- refusals ----------------------------------------------------------------------------
 
 
+def quantities(rows, values):
+    """Return a CSV file of so many rows, whose labels are so many different integers."""
+    return "\n".join(["a,b", *(f"{i},{i % values}" for i in range(rows))]).encode()
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
         ("", ["COMMAND", "--help"]),
-        ("nope", ["nope", "train"]),
+        ("nope", ["COMMAND", "nope", "train", "; see 'fastbp --help'"]),
+        ("trian digits", ["'trian'", "did you mean train? see 'fastbp --help'"]),
+        ("train Digit", ["'Digit'", "did you mean digits?"]),
+        ("compare mnits", ["'mnits'", "did you mean mnist?"]),
         ("train", ["DATA"]),
         ("train nope", ["DATA", "digits", "'nope'"]),
         ("train digits --hidden 0", ["--hidden", "'0'"]),
@@ -517,7 +562,12 @@ def test_compare_sees_a_difference(succeed, monkeypatch):
         ("train digits --cost x", ["--cost", "cross-entropy", "quadratic"]),
         ("train digits --dtype int8", ["--dtype", "float32"]),
         ("train digits --seed -1", ["--seed"]),
-        ("train digits --epo 3", ["--epo"]),
+        ("train digits --epo 3", ["--epo 3; did you mean --epochs? see 'fastbp train --help'"]),
+        ("train digits --Eta=3", ["--Eta=3; did you mean --eta?"]),
+        ("compare digits --zzz", ["--zzz; see 'fastbp compare --help'"]),
+        ("predict m.json digits extra", ["extra; see 'fastbp predict --help'"]),
+        ("--versoin", ["COMMAND"]),
+        ("train digits --cost quadratics", ["--cost", "did you mean quadratic? see 'fastbp train"]),
         ("train digits --data x", ["--data", "mnist"]),
         ("train digits --label x", ["--label", "CSV"]),
         ("train mnist --test-size 0.5", ["--test-size", "mnist"]),
@@ -551,6 +601,8 @@ def test_bad_option(command, monkeypatch, tmp_path, argv, words):
         (b"a,b,c\n1,2,x\n1,-inf,x\n", ["line 3", "'b'", "'-inf'"]),
         (b"a,b,c\n1,2,x\n1,2,\n", ["line 3", "'c'", "class"]),
         (b"a,b\n1,1.5\n2,2.5\n", ["classes", "1.5", "quantities"]),
+        (quantities(300, 300), ["expected classes, got 300 different values in 300 rows"]),
+        (quantities(41, 21), ["21 different values in 41 rows; fastbp learns classes, not quant"]),
         (b"a;b\n1;x\n", ["line 1", "commas", "a;b"]),
         (b"5.1,x\n4.9,y\n", ["line 1", "names", "5.1"]),
         (b",a,b\n0,1,x\n", ["line 1", "name", "index=False"]),
@@ -566,6 +618,13 @@ def test_bad_csv(command, monkeypatch, tmp_path, content, words):
     if content is not None:
         (tmp_path / "bad.csv").write_bytes(content)
     refused(command("train", "bad.csv"), "bad.csv", *words)
+
+
+@pytest.mark.parametrize(("rows", "values"), [(20, 20), (42, 21)])
+def test_many_classes(succeed, tmp_path, rows, values):
+    """Up to 20 classes, or two samples of each, are classes whatever their number."""
+    (tmp_path / "d.csv").write_bytes(quantities(rows, values))
+    assert f"{values} classes" in succeed("train", tmp_path / "d.csv", "--epochs", "1")[1]
 
 
 def test_label_must_be_a_column(command, trees):
@@ -622,7 +681,8 @@ def test_folder_instead_of_a_file(command, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("not JSON", ["train --save"]),
+        ("not JSON", ["train --save", "got a file that is not JSON; the model comes first, then"]),
+        ("[" + "9" * 5000 + "]", ["train --save", "digits"]),
         ("[1, 2]", ["sizes"]),
         ("[" * 100_000, ["train --save"]),
         ({"weights": 5}, []),
@@ -650,6 +710,17 @@ def test_bad_model(command, tmp_path, change, words):
         change = json.dumps(json.loads(path.read_text()) | change)
     path.write_text(change)
     refused(command("predict", path, "digits"), "m.json", *words)
+
+
+def test_model_and_data_in_the_wrong_order(command, tmp_path):
+    """Data in the place of the model are refused as that, of whatever kind they are."""
+    X, y = samples()
+    np.savez(tmp_path / "d.npz", X=X, y=y)
+    (tmp_path / "d.csv").write_text("a,b\n1,x\n2,y\n")
+    network2.Network([64, 10]).save(tmp_path / "m.json")
+    for name in ("d.npz", "d.csv"):
+        result = command("predict", tmp_path / name, tmp_path / "m.json")
+        refused(result, name, "not JSON; the model comes first, then the data")
 
 
 def test_class_that_cannot_be_printed(command, tmp_path):
@@ -686,14 +757,69 @@ def test_too_large_a_network(command):
 # -- the process ---------------------------------------------------------------------------
 
 
-def test_ctrl_c(tmp_path):
-    """Ctrl-C in the training ends it with a short line and exit code 130."""
-    with module("train", "digits", "--epochs", "1000000", "--save", "m.json", cwd=tmp_path) as run:
-        while not run.stdout.readline().startswith("Epoch 9:"):
+def interrupted(*argv, cwd, after="Epoch 9:"):
+    """Send Ctrl-C once a line that starts with ``after`` is out; return what is left."""
+    with module(*argv, cwd=cwd) as run:
+        while not run.stdout.readline().startswith(after):
             pass
         run.send_signal(signal.SIGINT)
-        _, err = run.communicate(timeout=10)
-    assert (run.returncode, err) == (130, "fastbp: interrupted\n")
+        out, err = run.communicate(timeout=10)
+    return run.returncode, out, err
+
+
+def test_ctrl_c(tmp_path):
+    """Ctrl-C in the training ends it with a short line and exit code 130."""
+    code, out, err = interrupted("train", "digits", "--epochs", "1000000", cwd=tmp_path)
+    assert code == 130
+    epoch = int(re.fullmatch(r"fastbp: interrupted in epoch (\d+); nothing saved\n", err)[1])
+    lines = 10 + len(hits(out.splitlines()))
+    assert epoch in (lines - 1, lines)  # it may come while the last line is on its way
+    assert os.listdir(tmp_path) == []
+
+
+def test_ctrl_c_saves_what_was_learnt(command, tmp_path):
+    """With --save the model is written as trained so far, and predict can use it."""
+    argv = ("train", "digits", "--epochs", "1000000", "--save", "m.json")
+    code, _, err = interrupted(*argv, cwd=tmp_path)
+    assert code == 130
+    expected = r"fastbp: interrupted in epoch \d+; saved what was learnt: m\.json\n"
+    assert re.fullmatch(expected, err)
+    assert os.listdir(tmp_path) == ["m.json"]
+    _, _, err = command("predict", tmp_path / "m.json", "digits")
+    assert float(re.match(r"Accuracy: (\S+)%", err)[1]) > 90
+
+
+def test_ctrl_c_in_the_evaluation_belongs_to_its_epoch(command, monkeypatch, tmp_path):
+    """The epoch that is named is the one whose line was not yet printed; its steps are kept."""
+    counts = []
+
+    def accuracy(net, data):
+        counts.append(net.weights)
+        if len(counts) == 3:
+            raise KeyboardInterrupt
+        return 0
+
+    monkeypatch.setattr(network2.Network, "accuracy", accuracy)
+    path = tmp_path / "m.json"
+    result = command("train", "digits", "--save", path)
+    refused(result, f"interrupted in epoch 2; saved what was learnt: {path}", code=130)
+    for mine, saved in zip(counts[-1], json.loads(path.read_text())["weights"], strict=True):
+        np.testing.assert_array_equal(mine, saved)
+
+
+def test_ctrl_c_outside_the_training(command, monkeypatch, tmp_path):
+    """Before a training, and in compare, Ctrl-C has nothing to save and names no epoch."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "load_digits", stop)
+        code, _, err = command("train", "digits", "--save", tmp_path / "m.json")
+    assert (code, err) == (130, "fastbp: interrupted\n")
+    monkeypatch.setattr(network2.Network, "accuracy", stop)
+    code, _, err = command("compare", "digits")
+    assert (code, err) == (130, "fastbp: interrupted\n")
     assert os.listdir(tmp_path) == []
 
 
@@ -735,6 +861,15 @@ def test_info(succeed):
     for fact in (*kernel_info().values(), np.__version__, platform.python_version()):
         assert fact in text
     assert platform.platform() in text
+
+
+def test_info_explains_the_level(capsys):
+    """The help of info says what the SIMD level is, and what forces one."""
+    with pytest.raises(SystemExit):
+        cli.main(["info", "--help"])
+    flat = " ".join(capsys.readouterr().out.split())
+    assert "base runs on every processor" in flat
+    assert "FASTBP_LEVEL forces one" in flat
 
 
 @pytest.mark.parametrize("command_name", ["", "train", "predict", "compare", "info"])
