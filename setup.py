@@ -16,7 +16,7 @@ if sys.platform == "win32":
 elif DEBUG:
     FLAGS = ["-O0", "-g"]
 else:
-    # -fno-math-errno and -fno-trapping-math let comparisons vectorise;
+    # -fno-math-errno and -fno-trapping-math let loops with comparisons vectorise;
     # -g0 because the interpreter's own flags carry -g and triple the size.
     FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
 

@@ -1,5 +1,6 @@
 """What both Network classes share: state, commit, writer guard, override test, training."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,16 @@ RandomState = int | np.random.Generator | None
 Function = Callable[..., Any]
 
 
-_MAKING_A_GUARD = threading.Lock()
+_MAKING_A_GUARD = threading.RLock()  # re-entrant: a signal handler may train a network too
+
+
+def _after_fork() -> None:
+    global _MAKING_A_GUARD
+    _MAKING_A_GUARD = threading.RLock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Shipped:
@@ -57,20 +67,22 @@ class Model:
 
     _shipped: Shipped
     _generator: np.random.Generator | None = None
-    _guard: threading.RLock
+    _given: tuple[Any, tuple[int, ...]] = (None, ())  # the sizes, and what they were at first
+    _guard: tuple[int, threading.RLock]  # of the process that made it: a fork has its own
     # Both lists in one tuple that is rebound once: another thread sees one whole state.
     _parameters: tuple[Any, Any] = (None, None)
 
     def _start(self, sizes: Any, dtype: DTypeLike, random_state: RandomState) -> None:
-        parameters.check_sizes(sizes)
+        checked = parameters.check_sizes(sizes)
         dtype = np.dtype(dtype)
         if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
             raise TypeError(text("dtype", "float32 or float64", dtype))
-        self.num_layers = len(sizes)
-        self.sizes = sizes
-        self.dtype = dtype
         if not isinstance(random_state, np.random.Generator | None):
             random_state = np.random.default_rng(_checks.integer(random_state, "random_state", 0))
+        self.num_layers = len(checked)
+        self.sizes = sizes
+        self.dtype = dtype
+        self._given = (sizes, checked)
         self._generator = random_state
 
     def _draw(self, *, scaled: bool = False) -> None:
@@ -137,14 +149,16 @@ class Model:
     def _own_guard(self) -> threading.RLock:
         # Made at the first call: a user's __init__ may not call ours, nor does unpickling.
         with _MAKING_A_GUARD:
-            try:
-                return self._guard
-            except AttributeError:
-                self._guard = threading.RLock()
-                return self._guard
+            made_by, guard = getattr(self, "_guard", (None, None))
+            if guard is None or made_by != os.getpid():
+                guard = threading.RLock()
+                self._guard = (os.getpid(), guard)
+            return guard
 
     def _sizes(self) -> tuple[int, ...]:
-        return parameters.check_sizes(self.sizes)
+        given, checked = self._given
+        # A list that a program goes on to use for its next network changes nothing here.
+        return checked if self.sizes is given else parameters.check_sizes(self.sizes)
 
     def _checked(self, *, finite: bool = False) -> tuple[parameters.Layout, Arrays, Arrays]:
         """Return layout, biases and weights of one whole state, fit for the core."""
@@ -155,16 +169,15 @@ class Model:
     # -- one sample and blocks of samples ----------------------------------------------
 
     def _feedforward(self, a: Any) -> NDArray[Any]:
-        layout, biases, weights = self._checked()
         if isinstance(a, Dataset):
-            samples.fit(a, layout.sizes, "a")
-            return training.outputs(layout, layout.pack(biases, weights), a.X)
-        a = samples.inputs(a, layout.sizes[0], "a")
+            a = a[:]
+            samples.fit(a, self._sizes(), "a")
+            return self._outputs(a.X)
+        a = samples.inputs(a, self._sizes()[0], "a")
         if a.shape[1] == 1:
-            return self._activations(_checks.cast(a, self.dtype), layout, biases, weights)[-1]
-        rows = np.ascontiguousarray(a.T)
-        result = training.outputs(layout, layout.pack(biases, weights), rows)
-        return np.ascontiguousarray(result.T)
+            x = _checks.cast(a, self.dtype)
+            return self._activations(x, *self._checked())[-1]  # last: a may run code
+        return np.ascontiguousarray(self._outputs(np.ascontiguousarray(a.T)).T)
 
     def _activations(
         self, x: NDArray[Any], layout: parameters.Layout, biases: Arrays, weights: Arrays
@@ -175,9 +188,10 @@ class Model:
         return activations
 
     def _backprop(self, x: Any, y: Any, cost: str) -> tuple[Arrays, Arrays]:
-        layout, biases, weights = self._checked()
-        x = _checks.cast(samples.column(x, layout.sizes[0], "input", "x"), self.dtype)
-        y = _checks.cast(samples.column(y, layout.sizes[-1], "output", "y"), self.dtype)
+        sizes = self._sizes()
+        x = _checks.cast(samples.column(x, sizes[0], "input", "x"), self.dtype)
+        y = _checks.cast(samples.column(y, sizes[-1], "output", "y"), self.dtype)
+        layout, biases, weights = self._checked()  # last: x and y may be objects that run code
         activations = self._activations(x, layout, biases, weights)
         nabla_b = [np.empty(b.shape, self.dtype) for b in biases]
         nabla_w = [np.empty(w.shape, self.dtype) for w in weights]
@@ -239,28 +253,9 @@ class Model:
 
     # -- training ------------------------------------------------------------------------
 
-    def _train(
-        self,
-        data: list[Any] | Dataset,
-        *,
-        cost: str | None,
-        step: Callable[[list[Any], int], None],
-        eta: float,
-        lmbda: float,
-        check_finite: bool,
-        **options: Any,
-    ) -> None:
-        """Train on the core with the compiled ``cost``; where there is none, through ``step``."""
-        if cost is not None:
-            training.run(
-                self, data, cost=cost, eta=eta, lmbda=lmbda, check_finite=check_finite, **options
-            )
-            return
-        self._checked(finite=True)
-        own = self._shipped.overridden(self, "update_mini_batch", "backprop")
-        training.run_with(
-            step, self._pairs(data, "training_data", own, check_finite=check_finite), **options
-        )
+    def _own_samples(self) -> bool:
+        """Whether it is a user's function that takes the samples."""
+        return self._shipped.overridden(self, "update_mini_batch", "backprop")
 
     def _pairs(
         self, data: Any, where: str, own: bool, *, check_finite: bool = True
@@ -311,17 +306,17 @@ class Model:
             sum_b = [total + nabla for total, nabla in zip(sum_b, nabla_b, strict=True)]
             sum_w = [total + nabla for total, nabla in zip(sum_w, nabla_w, strict=True)]
         step = eta / len(pairs)
-        _, biases, weights = self._checked()  # a user's backprop may have changed them
+        layout, biases, weights = self._checked()  # a user's backprop may have changed them
         with np.errstate(over="ignore", invalid="ignore"):  # looked at below
             new_b = [b - step * nabla for b, nabla in zip(biases, sum_b, strict=True)]
             new_w = [decay * w - step * nabla for w, nabla in zip(weights, sum_w, strict=True)]
             new_b, new_w = ([a.astype(self.dtype) for a in arrays] for arrays in (new_b, new_w))
-        if not all(np.isfinite(a).all() for a in new_b + new_w):
+        if not all(_checks.all_finite(a) for a in new_b + new_w):
             raise DivergenceError(
                 f"mini_batch: a parameter became NaN or infinite at eta = {eta:g}; "
                 f"the network is as it was before; {training.advice(decay)}"
             )
-        self._commit(new_b, new_w)
+        self._commit(*layout.check(new_b, new_w))
 
     def _shuffle(
         self, option: Shuffling, book_shuffle: shuffling.Shuffle

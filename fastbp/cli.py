@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp import network2, options, tables
+from fastbp import network2, options, tables, training
 from fastbp._dispatch import kernel_info
 from fastbp.datasets import load_digits, load_mnist
 from fastbp.errors import DivergenceError, text
@@ -295,13 +295,15 @@ def _descend(
 
     with net._writing():
         started = time.perf_counter()
-        net._train(
+        training.run(
+            net,
             data,
             epochs=args.epochs,
             mini_batch_size=args.mini_batch_size,
             eta=eta,
             lmbda=lmbda,
-            cost=net._compiled_cost("update_mini_batch"),
+            cost=lambda: net._compiled_cost("update_mini_batch"),
+            own_samples=net._own_samples,
             step=lambda mini_batch, n: net.update_mini_batch(mini_batch, eta, lmbda, n),
             shuffle=net._shuffle(True, random.shuffle),
             check_finite=False,

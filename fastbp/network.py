@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import _checks, samples
+from fastbp import _checks, samples, training
 from fastbp._model import Arrays, Model, RandomState, Shipped, Shuffling
 from fastbp.functions import sigmoid
 
@@ -129,13 +129,15 @@ class Network(Model):
                     print(line, flush=True)
                 return False
 
-            self._train(
+            training.run(
+                self,
                 data,
                 epochs=epochs,
                 mini_batch_size=mini_batch_size,
                 eta=eta,
                 lmbda=0.0,
-                cost=self._compiled_cost("update_mini_batch"),
+                cost=lambda: self._compiled_cost("update_mini_batch"),
+                own_samples=self._own_samples,
                 step=lambda mini_batch, _n: self.update_mini_batch(mini_batch, eta),
                 shuffle=order,
                 check_finite=check_finite,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp import _checks, parameters, samples
+from fastbp import _checks, parameters, samples, training
 from fastbp._model import Arrays, Model, RandomState, Shipped, Shuffling
 from fastbp.errors import text
 from fastbp.functions import sigmoid
@@ -63,7 +63,7 @@ class CrossEntropyCost:
 COSTS: dict[str, type] = {cost.__name__: cost for cost in (QuadraticCost, CrossEntropyCost)}
 
 # What the core may compute in place of a cost's functions, as long as they are these.
-_COMPILED_DELTAS = {QuadraticCost.delta: "quadratic", CrossEntropyCost.delta: "cross_entropy"}
+_COMPILED_DELTAS = ((QuadraticCost.delta, "quadratic"), (CrossEntropyCost.delta, "cross_entropy"))
 _SUMMING_FUNCTIONS = (QuadraticCost.fn, CrossEntropyCost.fn)
 
 
@@ -212,14 +212,14 @@ class Network(Model):
                 say(f"Epoch {epoch} training complete")
                 if monitor_training_cost:
                     own = self._shipped.overridden(self, "total_cost", "feedforward")
-                    training = training_list if own else checked
-                    training_cost.append(self.total_cost(training, lmbda))
+                    judged = training_list if own else checked
+                    training_cost.append(self.total_cost(judged, lmbda))
                     say(f"Cost on training data: {training_cost[-1]}")
                 if monitor_training_accuracy:
                     own = self._shipped.overridden(self, "accuracy", "feedforward")
-                    training = training_list if own else checked
-                    training_accuracy.append(self.accuracy(training, convert=True))
-                    say(f"Accuracy on training data: {training_accuracy[-1]} / {len(training)}")
+                    judged = training_list if own else checked
+                    training_accuracy.append(self.accuracy(judged, convert=True))
+                    say(f"Accuracy on training data: {training_accuracy[-1]} / {len(judged)}")
                 if monitor_evaluation_cost:
                     evaluation_cost.append(self.total_cost(evaluation, lmbda, convert=True))
                     say(f"Cost on evaluation data: {evaluation_cost[-1]}")
@@ -235,13 +235,15 @@ class Network(Model):
                 best = max(best, accuracy)
                 return epochs_since_best == early_stopping_n
 
-            self._train(
+            training.run(
+                self,
                 training_list,
                 epochs=epochs,
                 mini_batch_size=mini_batch_size,
                 eta=eta,
                 lmbda=lmbda,
-                cost=self._compiled_cost("update_mini_batch"),
+                cost=lambda: self._compiled_cost("update_mini_batch"),
+                own_samples=self._own_samples,
                 step=lambda mini_batch, n: self.update_mini_batch(mini_batch, eta, lmbda, n),
                 shuffle=order,
                 check_finite=check_finite,
@@ -300,7 +302,7 @@ class Network(Model):
         ValueError, TypeError
             ``x`` or ``y`` has another shape, is not real, or not finite.
         """
-        cost = _COMPILED_DELTAS.get(self.cost.delta)
+        cost = _compiled(self.cost)
         if cost is None or self._shipped.overridden(self, "sigmoid", "sigmoid_prime"):
             return self._backprop_with(sigmoid, sigmoid_prime, self.cost.delta, x, y)
         return self._backprop(x, y, cost)
@@ -384,7 +386,7 @@ class Network(Model):
         names = (*names, "backprop", "sigmoid", "sigmoid_prime")
         if self._shipped.overridden(self, *names):
             return None
-        return _COMPILED_DELTAS.get(self.cost.delta)
+        return _compiled(self.cost)
 
     def _evaluation_data(self, data: Any, *, cost: bool, accuracy: bool, check_finite: bool) -> Any:
         """Return the evaluation data, checked once where it is looked at by our own methods."""
@@ -470,6 +472,12 @@ def vectorized_result(j: Any, n: int = 10) -> NDArray[np.float64]:
 def sigmoid_prime(z: Any) -> Any:
     """Return the derivative of the sigmoid (from this module's ``sigmoid``, as in the book)."""
     return sigmoid(z) * (1 - sigmoid(z))
+
+
+def _compiled(cost: Any) -> str | None:
+    """Return the core's name of a cost whose ``delta`` is one of ours, else None."""
+    delta = cost.delta
+    return next((name for function, name in _COMPILED_DELTAS if function is delta), None)
 
 
 def _has_labels(data: Any) -> bool:

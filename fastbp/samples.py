@@ -37,10 +37,7 @@ class Dataset:
     copies. ``SGD`` never reorders a Dataset. X and Y must not change during a call.
     """
 
-    __slots__ = ("X", "Y")
-
-    X: NDArray[Any]
-    Y: NDArray[Any]
+    __slots__ = ("_X", "_Y")
 
     def __init__(self, X: ArrayLike, Y: ArrayLike, *, check_finite: bool = True) -> None:
         x = _checks.real_array(X, "X")
@@ -55,7 +52,8 @@ class Dataset:
             raise ValueError(text("Y", "targets (n, m) or labels (n,)", f"shape {y.shape}"))
         if len(x) != len(y):
             raise ValueError(text("Y", f"{len(x)} rows, as X has", len(y)))
-        self.X, self.Y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        # Views: a shape that is assigned to the caller's array changes nothing here.
+        self._X, self._Y = np.ascontiguousarray(x).view(), np.ascontiguousarray(y).view()
         if check_finite:
             _refuse_not_finite(self.X, lambda i, k: f"X[{i}, {k}]")
             _refuse_not_finite(self.Y, lambda i, k: f"Y[{i}, {k}]")
@@ -64,8 +62,18 @@ class Dataset:
     def _of(cls, X: NDArray[Any], Y: NDArray[Any]) -> Dataset:
         """Return a Dataset of arrays that need no check."""
         self = object.__new__(cls)
-        self.X, self.Y = np.ascontiguousarray(X), np.ascontiguousarray(Y)
+        self._X, self._Y = np.ascontiguousarray(X).view(), np.ascontiguousarray(Y).view()
         return self
+
+    @property
+    def X(self) -> NDArray[Any]:
+        """The inputs, (n, k)."""
+        return self._X
+
+    @property
+    def Y(self) -> NDArray[Any]:
+        """The targets, (n, m), or the labels, (n,)."""
+        return self._Y
 
     @property
     def has_labels(self) -> bool:
@@ -80,9 +88,14 @@ class Dataset:
     @overload
     def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Dataset: ...
     def __getitem__(self, index: Any) -> Pair | Dataset:
-        if isinstance(index, int | np.integer):
+        if isinstance(index, int | np.integer) and not isinstance(index, bool):
             y = self.Y[index]
             return self.X[index].reshape(-1, 1), y if self.has_labels else y.reshape(-1, 1)
+        if not isinstance(index, slice):
+            rows = np.asarray(index)
+            if isinstance(index, tuple) or rows.ndim != 1 or rows.dtype.kind not in "biu":
+                raise TypeError(text("index", "an integer, a slice or a list of rows", repr(index)))
+            index = rows
         return Dataset._of(self.X[index], self.Y[index])
 
     def __iter__(self) -> Iterator[Pair]:
@@ -162,17 +175,18 @@ def gate(
     if len(data) == 0:
         raise ValueError(text(where, "at least one sample", "none"))
     if isinstance(data, Dataset):
-        fit(data, sizes, where)
-        if not data.has_labels:
+        rows = data[:]
+        fit(rows, sizes, where)
+        if not rows.has_labels:
             if y == "labels":
                 hint = "Dataset(X, labels) holds the classes themselves"
                 expected = _label_range(n_out) + " for each sample"
-                raise ValueError(text(f"{where}.Y", expected, data.Y.shape, hint))
-            if data.Y.shape[1] != n_out:
+                raise ValueError(text(f"{where}.Y", expected, rows.Y.shape, hint))
+            if rows.Y.shape[1] != n_out:
                 raise ValueError(
-                    text(f"{where}.Y", f"{counted(n_out, 'output')} a row", data.Y.shape[1])
+                    text(f"{where}.Y", f"{counted(n_out, 'output')} a row", rows.Y.shape[1])
                 )
-        return data
+        return rows
     xs, ys = _unzip(data, where)
     X = _columns(xs, n_in, "input", lambda i: f"{where}[{i}][0]", check_finite)
     if y == "labels":
@@ -182,6 +196,9 @@ def gate(
 
 def fit(data: Dataset, sizes: tuple[int, ...], where: str) -> None:
     """Refuse a Dataset whose inputs or labels do not fit a network of these sizes."""
+    if data.X.ndim != 2 or data.Y.ndim not in (1, 2) or len(data.X) != len(data.Y):
+        got = f"shapes {data.X.shape} and {data.Y.shape}"
+        raise ValueError(text(where, "X (n, k) and Y (n, m) or (n,)", got))
     if data.X.shape[1] != sizes[0]:
         raise ValueError(text(f"{where}.X", f"{counted(sizes[0], 'input')} a row", data.X.shape[1]))
     if data.has_labels:
@@ -224,7 +241,10 @@ def inputs(a: Any, n_in: int, where: str) -> NDArray[Any]:
                 _column_hint(array, n_in),
             )
         )
-    _refuse_not_finite(np.ascontiguousarray(array), lambda j, k: f"{where}[{j}, {k}]")
+    if array.T.flags.c_contiguous:
+        _refuse_not_finite(array.T, lambda k, j: f"{where}[{j}, {k}]")
+    else:
+        _refuse_not_finite(np.ascontiguousarray(array), lambda j, k: f"{where}[{j}, {k}]")
     return array
 
 
@@ -265,7 +285,10 @@ def _columns(
         and {(type(v), getattr(v, "dtype", None), getattr(v, "shape", None)) for v in values}
         == {(np.ndarray, first.dtype, first.shape)}
     ):  # the usual case, checked at once
-        rows = np.concatenate(values).reshape(len(values), size)
+        rows = np.empty((len(values), size), first.dtype)
+        for start in range(0, len(values), 4096):  # Ctrl-C is seen in between
+            part = values[start : start + 4096]
+            np.concatenate(part, out=rows[start : start + len(part)].reshape(-1, 1))
     else:
         shaped = [_shaped(value, size, kind, where(i)) for i, value in enumerate(values)]
         rows = np.concatenate(shaped).reshape(len(values), size)

@@ -37,14 +37,19 @@ class Deck:
 
     def __init__(self, data: list[Any] | Dataset, shuffle: Shuffle | None) -> None:
         self._shuffle = shuffle
-        self._n = len(data)
         self._place: dict[int, int] | None = None
+        # A copy of our own: what is checked and what is trained on are the same samples,
+        # whatever user code or another thread does to the caller's. It also holds the
+        # pairs, so that no id is used again.
+        self.dealt: list[Any] | Dataset
         if isinstance(data, Dataset):
-            self.cards: list[Any] = list(range(self._n))
+            self.dealt = data[:]
+            self.cards: list[Any] = list(range(len(self.dealt)))
         else:
+            self.dealt = list(data)
             self.cards = data
-            self._dealt = list(data)  # holds the pairs, so that no id is used again
-            self._place = {id(card): i for i, card in enumerate(data)}
+            self._place = {id(card): i for i, card in enumerate(self.dealt)}
+        self._n = len(self.dealt)
 
     def shuffle(self) -> None:
         """Put the cards in the order of the next epoch."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastbp import _checks, samples
 from fastbp._dispatch import core
-from fastbp.errors import DivergenceError
+from fastbp.errors import DivergenceError, text
 from fastbp.functions import COSTS
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
@@ -22,7 +22,7 @@ _SECONDS = 0.1
 
 
 class Trainable(Protocol):
-    """What the loops ask of a network."""
+    """What the loop asks of a network."""
 
     def _checked(self, *, finite: bool) -> tuple[Layout, Arrays, Arrays]: ...
     def _commit(self, biases: Arrays, weights: Arrays) -> None: ...
@@ -36,78 +36,105 @@ def run(
     mini_batch_size: int,
     eta: float,
     lmbda: float,
-    cost: str,
+    cost: Callable[[], str | None],
+    step: Callable[[list[Any], int], None],
+    own_samples: Callable[[], bool],
     shuffle: Shuffle | None,
     check_finite: bool,
-    after_epoch: Callable[[int, Dataset], bool],
+    after_epoch: Callable[[int, Any], bool],
 ) -> None:
-    """Train ``net`` on the core, and commit once an epoch.
+    """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
 
-    ``after_epoch(epoch, data)`` reports, on the checked data, and returns whether to
-    stop. A list is shuffled in place, a Dataset is not.
+    The core descends the compiled ``cost()``. Where there is none, as a user overrides a
+    part of it, the epoch goes through ``step(mini_batch, n)``, and the samples are not
+    checked if it is ``own_samples()`` that a user's function takes. ``after_epoch(epoch,
+    data)`` reports, and returns whether to stop. All three are asked anew in each epoch:
+    they, and the shuffle, are code of the user's that may change the network.
     """
+    n, deck, fitted = len(data), Deck(data, shuffle), _Fitted(check_finite)
+    if n == 0:
+        raise ValueError(text("training_data", "at least one sample", "none"))
     layout, _, _ = net._checked(finite=True)
-    decay = 1 - eta * (lmbda / len(data)) if len(data) else 1.0
-
-    def check() -> tuple[Dataset, NDArray[Any]]:
-        checked = samples.gate(
-            data, layout.sizes, "training_data", y="columns", check_finite=check_finite
-        )
-        return checked, samples.targets(checked, layout.sizes[-1], layout.dtype)
-
-    checked, Y = check()
-    deck = Deck(data, shuffle)
+    if cost() is not None or isinstance(data, Dataset) or not own_samples():
+        fitted.fit(deck, layout)
     for epoch in range(epochs):
         deck.shuffle()
-        order = deck.order()
-        if order is None:  # a user's shuffle has put in new samples
-            checked, Y = check()
-            deck = Deck(deck.cards, shuffle)
-            order = np.arange(len(checked))
-        # Packed anew: after_epoch or the shuffle may have run code that changes the net.
-        layout, biases, weights = net._checked(finite=True)
-        block = layout.pack(biases, weights)
-        try:
-            descend(
-                layout,
-                block,
-                checked.X,
-                Y,
-                order,
-                mini_batch_size=mini_batch_size,
-                cost=cost,
-                eta=eta,
-                decay=decay,
-                where=f"training_data, epoch {epoch}",
-            )
-        finally:
-            net._commit(*layout.unpack(block))
-        if after_epoch(epoch, checked):
-            break
-
-
-def run_with(
-    step: Callable[[list[Any], int], None],
-    data: list[Any],
-    *,
-    epochs: int,
-    mini_batch_size: int,
-    shuffle: Shuffle | None,
-    after_epoch: Callable[[int, list[Any]], bool],
-) -> None:
-    """Train through ``step(mini_batch, n)``, where a user overrides what the core would do."""
-    n = len(data)
-    for epoch in range(epochs):
-        if shuffle is not None:
-            shuffle(data)
-        for start in range(0, len(data), mini_batch_size):
+        compiled = cost()
+        if compiled is None:
+            _by_hand(step, deck, net, n, mini_batch_size, epoch)
+            reported: Any = data
+        else:
+            layout, biases, weights = net._checked(finite=True)
+            order = deck.order()
+            if order is None:  # a user's shuffle has put in new samples
+                deck = Deck(deck.cards, shuffle)
+                order = np.arange(len(deck.dealt))
+            fitted.fit(deck, layout)
+            block = layout.pack(biases, weights)
             try:
-                step(data[start : start + mini_batch_size], n)
-            except DivergenceError as error:
-                error.add_note(f"in epoch {epoch}, mini-batch {start // mini_batch_size}")
-                raise
-        if after_epoch(epoch, data):
+                descend(
+                    layout,
+                    block,
+                    fitted.data.X,
+                    fitted.targets,
+                    order,
+                    mini_batch_size=mini_batch_size,
+                    cost=compiled,
+                    eta=eta,
+                    decay=1 - eta * (lmbda / n),
+                    where=f"training_data, epoch {epoch}",
+                )
+            finally:
+                net._commit(*layout.unpack(block))
+            reported = fitted.data
+        if after_epoch(epoch, reported):
             break
+
+
+class _Fitted:
+    """The samples of a deck as arrays that fit the network; made anew if either changes."""
+
+    data: Dataset
+    targets: NDArray[Any]
+
+    def __init__(self, check_finite: bool) -> None:
+        self._check_finite = check_finite
+        self._made_of: tuple[Any, ...] = ()
+
+    def fit(self, deck: Deck, layout: Layout) -> None:
+        """Check the samples, unless these have been checked for this layout."""
+        if self._made_of == (deck, layout):
+            return
+        self.data = samples.gate(
+            deck.dealt,
+            layout.sizes,
+            "training_data",
+            y="columns",
+            check_finite=self._check_finite,
+        )
+        self.targets = samples.targets(self.data, layout.sizes[-1], layout.dtype)
+        self._made_of = (deck, layout)
+
+
+def _by_hand(
+    step: Callable[[list[Any], int], None],
+    deck: Deck,
+    net: Trainable,
+    n: int,
+    mini_batch_size: int,
+    epoch: int,
+) -> None:
+    """Take the mini-batches of one epoch through ``step``."""
+    cards = deck.cards
+    if isinstance(deck.dealt, Dataset):
+        rows = samples.pairs(deck.dealt, net._checked(finite=False)[0].sizes[-1])
+        cards = [rows[i] for i in deck.order()]  # type: ignore[union-attr]  # never None here
+    for start in range(0, len(cards), mini_batch_size):
+        try:
+            step(cards[start : start + mini_batch_size], n)
+        except DivergenceError as error:
+            error.add_note(f"in epoch {epoch}, mini-batch {start // mini_batch_size}")
+            raise
 
 
 def descend(
@@ -156,8 +183,12 @@ def descend(
                 looked = time.perf_counter()
                 look_seconds = looked - now
     except BaseException:
-        if not _checks.all_finite(block):
-            block[:] = good
+        finite = False
+        try:
+            finite = _checks.all_finite(block)
+        finally:  # also when a second Ctrl-C ends the look
+            if not finite:
+                block[:] = good
         raise
 
 

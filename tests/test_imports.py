@@ -14,11 +14,20 @@ PACKAGE = Path(fastbp.__file__).parent
 MAY_IMPORT = {
     "__init__": {"network", "network2", "samples", "shuffling", "_dispatch"},
     "__main__": {"cli"},
-    "cli": {"network2", "reference", "datasets", "samples", "options", "tables", "_dispatch"},
+    "cli": {
+        "network2",
+        "training",
+        "reference",
+        "datasets",
+        "samples",
+        "options",
+        "tables",
+        "_dispatch",
+    },
     "options": {"tables"},
     "tables": {"_checks"},
-    "network": {"_model", "_checks", "samples", "functions"},
-    "network2": {"_model", "_checks", "parameters", "samples", "functions"},
+    "network": {"_model", "_checks", "samples", "training", "functions"},
+    "network2": {"_model", "_checks", "parameters", "samples", "training", "functions"},
     "mnist_loader": {"datasets"},
     "_model": {
         "_checks",
