@@ -100,6 +100,7 @@ def broken(tmp_path_factory):
         environment = {
             **os.environ,
             "FASTBP_DEBUG": "1",
+            "FASTBP_LEVEL": "base",  # the one built here: an installed fastbp may have others
             "FASTBP_PLAIN": "1" if name == "plain" else "",
             "FASTBP_HYPOTHESIS": "first_failure",
             "PYTHONPATH": str(folder),
