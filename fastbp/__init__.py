@@ -7,12 +7,16 @@ is chapter 3's module, ``fastbp.reference`` both again in plain NumPy.
 import importlib
 from importlib.metadata import version
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from fastbp import network, network2, shuffling
 from fastbp._dispatch import kernel_info
 from fastbp.errors import DivergenceError
 from fastbp.network import Network
 from fastbp.samples import Dataset, one_hot
+
+if TYPE_CHECKING:
+    from fastbp import datasets, mnist_loader, reference
 
 __all__ = [
     "Dataset",

@@ -33,11 +33,10 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     if isinstance(sizes, str | bytes) or not _has_length(sizes):
         raise TypeError(text("sizes", "a list of integers", repr(sizes)))
     if all(type(size) is int for size in sizes):  # nearly always, and asked at each call
-        return _check_ints(tuple(sizes))
-    return _check_ints(tuple(_checks.integer(n, f"sizes[{i}]", 1) for i, n in enumerate(sizes)))
+        return _known(tuple(sizes))
+    return _known(tuple(_checks.integer(n, f"sizes[{i}]", 1) for i, n in enumerate(sizes)))
 
 
-@lru_cache(maxsize=64)
 def _check_ints(sizes: tuple[int, ...]) -> tuple[int, ...]:
     checked = tuple(_checks.integer(n, f"sizes[{i}]", 1) for i, n in enumerate(sizes))
     if len(checked) < 2:
@@ -46,6 +45,9 @@ def _check_ints(sizes: tuple[int, ...]) -> tuple[int, ...]:
     if total > _MOST_PARAMETERS:
         raise MemoryError(text("sizes", "at most 2**48 parameters", total))
     return checked
+
+
+_known = lru_cache(maxsize=64)(_check_ints)
 
 
 class Layout:
