@@ -67,7 +67,7 @@ class Model:
 
     _shipped: Shipped
     _generator: np.random.Generator | None = None
-    _given: tuple[Any, tuple[int, ...]] = (None, ())  # the sizes, and what they were at first
+    _given: tuple[Any, tuple[int, ...]] = (object(), ())  # the sizes, and what they were then
     _guard: tuple[int, threading.RLock]  # of the process that made it: a fork has its own
     # Both lists in one tuple that is rebound once: another thread sees one whole state.
     _parameters: tuple[Any, Any] = (None, None)
