@@ -19,7 +19,8 @@
 # WIDTH[l] values a sample, and the errors delta in the same layout behind them; behind
 # these, room for the errors of two layers with samples as columns.
 #
-# Kernels trust their arguments: the gate (fastbp/samples.py) has looked at all.
+# Kernels trust their arguments: the gate (fastbp/samples.py, parameters.py, shuffling.py) has
+# looked at all, and holds them so that user code cannot change their shapes.
 
 cimport cython
 
