@@ -5,9 +5,7 @@ is chapter 3's module, ``fastbp.reference`` both again in plain NumPy.
 """
 
 import importlib
-from importlib.metadata import version
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastbp import network, network2, shuffling
 from fastbp._dispatch import kernel_info
@@ -17,6 +15,8 @@ from fastbp.samples import Dataset, one_hot
 
 if TYPE_CHECKING:
     from fastbp import datasets, mnist_loader, reference
+
+    __version__: str
 
 __all__ = [
     "Dataset",
@@ -32,11 +32,12 @@ __all__ = [
     "shuffling",
 ]
 
-__version__ = version("fastbp")
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Import the modules that not every program needs when they are first asked for."""
+def __getattr__(name: str) -> Any:
+    """Import what not every program needs when it is first asked for."""
     if name in ("datasets", "mnist_loader", "reference"):
         return importlib.import_module(f"fastbp.{name}")
+    if name == "__version__":
+        # Its import takes longer than that of all of fastbp.
+        return importlib.import_module("importlib.metadata").version("fastbp")
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")

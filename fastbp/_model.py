@@ -1,5 +1,7 @@
 """What both Network classes share: state, commit, writer guard, override test, training."""
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +20,6 @@ from fastbp.samples import Dataset
 
 Arrays = list[NDArray[Any]]
 Shuffling = bool | shuffling.Shuffle
-RandomState = int | np.random.Generator | None
 Function = Callable[..., Any]
 
 
@@ -72,7 +73,9 @@ class Model:
     # Both lists in one tuple that is rebound once: another thread sees one whole state.
     _parameters: tuple[Any, Any] = (None, None)
 
-    def _start(self, sizes: Any, dtype: DTypeLike, random_state: RandomState) -> None:
+    def _start(
+        self, sizes: Any, dtype: DTypeLike, random_state: int | np.random.Generator | None
+    ) -> None:
         checked = parameters.check_sizes(sizes)
         dtype = np.dtype(dtype)
         if dtype not in (_checks.FLOAT32, _checks.FLOAT64):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastbp import _checks, samples, training
-from fastbp._model import Arrays, Model, RandomState, Shipped, Shuffling
+from fastbp._model import Arrays, Model, Shipped, Shuffling
 from fastbp.functions import sigmoid
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
@@ -47,7 +47,7 @@ class Network(Model):
         sizes: Any,
         *,
         dtype: DTypeLike = np.float64,
-        random_state: RandomState = None,
+        random_state: int | np.random.Generator | None = None,
     ) -> None:
         self._start(sizes, dtype, random_state)
         self._draw()

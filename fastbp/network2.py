@@ -7,7 +7,6 @@ object or in this module, is called, by a slower path.
 
 from __future__ import annotations
 
-import json
 import random
 from os import PathLike
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastbp import _checks, parameters, samples, training
-from fastbp._model import Arrays, Model, RandomState, Shipped, Shuffling
+from fastbp._model import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import text
 from fastbp.functions import sigmoid
 
@@ -99,7 +98,7 @@ class Network(Model):
         cost: Any = CrossEntropyCost,
         *,
         dtype: DTypeLike = np.float64,
-        random_state: RandomState = None,
+        random_state: int | np.random.Generator | None = None,
     ) -> None:
         if not (hasattr(cost, "delta") or hasattr(cost, "fn")):
             expected, hint = "a class or object with fn and delta", "network2.QuadraticCost is one"
@@ -368,6 +367,8 @@ class Network(Model):
 
     def save(self, filename: str | PathLike[str]) -> None:
         """Write the network to ``filename`` as the book's JSON, which its ``load`` reads too."""
+        import json
+
         with open(filename, "w", encoding="utf-8") as file:
             json.dump(self._to_json(), file)
 
@@ -427,6 +428,8 @@ def load(
     ValueError, OSError
         The file is not such a JSON file, names a cost that is not known, or cannot be read.
     """
+    import json
+
     with open(filename, encoding="utf-8") as file:
         try:
             data = json.load(file)

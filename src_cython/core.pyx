@@ -96,10 +96,12 @@ ctypedef fused real:
     float
     double
 
-# The type of the caller's X, which is read once per pass and never copied whole.
-ctypedef fused sample:
-    float
-    double
+# The caller's X, of either type, which is read once per pass and never copied whole. Its type
+# is no second fused one: that would compile each of the doors below twice as often.
+cdef struct Inputs:
+    const float* floats  # NULL if they are doubles
+    const double* doubles
+    Py_ssize_t n_0
 
 cdef enum:
     FAN_IN
@@ -204,17 +206,34 @@ def backprop(
 # -- blocks of samples, on the parameter block ---------------------------------------
 
 
+cdef Inputs inputs_of(X) except *:
+    """Return where X (n, n_0) lies; the caller keeps it alive."""
+    cdef const float[:, ::1] floats
+    cdef const double[:, ::1] doubles
+    cdef Inputs inputs = Inputs(NULL, NULL, X.shape[1])
+    if X.shape[0] == 0:
+        return inputs
+    if X.itemsize == sizeof(float):
+        floats = X
+        inputs.floats = &floats[0, 0]
+    else:
+        doubles = X
+        inputs.doubles = &doubles[0, 0]
+    return inputs
+
+
 def forward(
     const real[::1] params,                # IN
     const Py_ssize_t[:, ::1] layout,       # IN
     real[::1] scratch,                     # WORK
     Py_ssize_t rows,                       # IN   samples that scratch holds
-    const sample[:, ::1] X,                # IN   (n, n_0)
+    X,                                     # IN   (n, n_0), float or double
     Py_ssize_t start,                      # IN   first and
     Py_ssize_t stop,                       # IN   past the last sample
     real[:, ::1] out,                      # OUT  (n, n_L), rows start to stop
 ):
     """Compute the output activations of samples start to stop."""
+    cdef Inputs inputs = inputs_of(X)
     cdef Py_ssize_t s, n, last = layout.shape[0] - 1
     cdef Py_ssize_t fan_out = layout[last, FAN_OUT]
     cdef const real* a
@@ -222,7 +241,7 @@ def forward(
         while start < stop:
             n = min(rows, stop - start)
             for s in range(n):
-                load(layout[0, FAN_OUT], &X[start + s, 0], &scratch[s * layout[0, WIDTH]])
+                load(inputs, start + s, &scratch[s * layout[0, WIDTH]])
             block_forward(&params[0], layout, &scratch[0], rows, n)
             a = &scratch[rows * layout[last, UNIT]]
             for s in range(n):
@@ -230,9 +249,9 @@ def forward(
             start += n
 
 
-cdef inline void gather(
+cdef void gather(
     const Py_ssize_t[:, ::1] layout,
-    const sample[:, ::1] X,
+    Inputs inputs,
     const real[:, ::1] Y,
     const Py_ssize_t[::1] order,
     Py_ssize_t first,
@@ -245,8 +264,8 @@ cdef inline void gather(
     cdef real* delta = scratch + rows * (total_width(layout) + layout[last, UNIT])
     for s in range(n):
         i = order[first + s]
-        load(layout[0, FAN_OUT], &X[i, 0], scratch + s * layout[0, WIDTH])
         copy(layout[last, FAN_OUT], &Y[i, 0], delta + s * layout[last, WIDTH])
+        load(inputs, i, scratch + s * layout[0, WIDTH])
 
 
 def gradient(
@@ -255,17 +274,18 @@ def gradient(
     const Py_ssize_t[:, ::1] layout,       # IN
     real[::1] scratch,                     # WORK
     Py_ssize_t rows,                       # IN   samples that scratch holds
-    const sample[:, ::1] X,                # IN   (n, n_0)
+    X,                                     # IN   (n, n_0), float or double
     const real[:, ::1] Y,                  # IN   (n, n_L)
     const Py_ssize_t[::1] order,           # IN   indices into X and Y
     int cost,                              # IN
 ):
     """Compute the gradient of the summed cost by every parameter."""
+    cdef Inputs inputs = inputs_of(X)
     cdef Py_ssize_t position = 0, count
     with nogil:
         while position < order.shape[0]:
             count = min(rows, order.shape[0] - position)
-            gather(layout, X, Y, order, position, count, rows, &scratch[0])
+            gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
             block_forward(&params[0], layout, &scratch[0], rows, count)
             block_backward(&params[0], layout, &scratch[0], rows, count, cost, <real> 1)
             block_gradient(
@@ -281,7 +301,7 @@ def train(
     const Py_ssize_t[:, ::1] layout,       # IN
     real[::1] scratch,                     # WORK
     Py_ssize_t rows,                       # IN   samples that scratch holds
-    const sample[:, ::1] X,                # IN   (n, n_0)
+    X,                                     # IN   (n, n_0), float or double
     const real[:, ::1] Y,                  # IN   (n, n_L)
     const Py_ssize_t[::1] order,           # IN   the epoch: indices into X and Y
     Py_ssize_t position,                   # IN   samples of the epoch already taken
@@ -297,6 +317,7 @@ def train(
     with the position returned goes on as if there had been no pause, also within
     a mini-batch, and with the same bits.
     """
+    cdef Inputs inputs = inputs_of(X)
     cdef Py_ssize_t n = order.shape[0], first, end, count
     cdef double work = 0.0, deadline = 0.0
     cdef real step
@@ -307,7 +328,7 @@ def train(
             first = position - position % batch
             end = min(first + batch, n)
             count = min(rows, end - position)
-            gather(layout, X, Y, order, position, count, rows, &scratch[0])
+            gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
             block_forward(&params[0], layout, &scratch[0], rows, count)
             # Backpropagation is linear in the output error: scaled there, deltas are steps.
             step = <real> (-rate / (end - first))
@@ -331,7 +352,7 @@ def train(
     return position
 
 
-def all_finite(const sample[::1] values):
+def all_finite(const real[::1] values):
     """Return whether no value is NaN or infinite."""
     cdef double acc[LANES]
     cdef Py_ssize_t i, u, n = values.shape[0], vectors = n // LANES

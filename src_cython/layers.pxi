@@ -14,15 +14,20 @@ cdef inline void clear(Py_ssize_t n, real* target) noexcept nogil:
         target[i] = 0
 
 
-cdef inline void load(Py_ssize_t n, const sample* x, real* target) noexcept nogil:
-    """Copy one sample's inputs into the network's type."""
+cdef void load(Inputs inputs, Py_ssize_t s, real* target) noexcept nogil:
+    """Copy sample s into the network's type."""
+    cdef const float* floats = inputs.floats + s * inputs.n_0
+    cdef const double* doubles = inputs.doubles + s * inputs.n_0
     cdef Py_ssize_t i
-    if real is float and sample is double:
-        for i in range(n):
-            target[i] = <real> max(min(x[i], BOUND), -BOUND)
+    if inputs.floats != NULL:
+        for i in range(inputs.n_0):
+            target[i] = floats[i]
+    elif real is float:
+        for i in range(inputs.n_0):
+            target[i] = <real> max(min(doubles[i], BOUND), -BOUND)
     else:
-        for i in range(n):
-            target[i] = x[i]
+        for i in range(inputs.n_0):
+            target[i] = doubles[i]
 
 
 cdef inline real dot(Py_ssize_t n, const real* x, const real* y) noexcept nogil:

@@ -16,12 +16,15 @@ typedef INTEGER NAME(bits) __attribute__((vector_size(VECTOR_BYTES), may_alias))
 #define BITS NAME(bits)
 #define SIZE ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
 
+/* Accumulators stay in registers only if no loop is left around them. */
+#define UNROLL _Pragma("GCC unroll 12")
+
 /* One tile of C, ROWS x COLUMNS vectors, in registers while it sums over n terms. */
 #define TILE(ROWS, COLUMNS)                                                                  \
     {                                                                                        \
         VEC acc[ROWS][COLUMNS];                                                              \
-        for (int i = 0; i < ROWS; i++)                                                       \
-            for (int v = 0; v < COLUMNS; v++) {                                              \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
                 VEC start = {0};                                                             \
                 if (from == FROM_ROW) start = ((const VEC *)row)[v];                         \
                 if (from == FROM_C) start = ((const VEC *)(C + i * c_row))[v] * scale;       \
@@ -29,14 +32,14 @@ typedef INTEGER NAME(bits) __attribute__((vector_size(VECTOR_BYTES), may_alias))
             }                                                                                \
         for (ptrdiff_t p = 0; p < n; p++) {                                                  \
             VEC y[COLUMNS];                                                                  \
-            for (int v = 0; v < COLUMNS; v++) y[v] = ((const VEC *)(Y + p * y_row))[v];      \
-            for (int i = 0; i < ROWS; i++) {                                                 \
+            UNROLL for (int v = 0; v < COLUMNS; v++) y[v] = ((const VEC *)(Y + p * y_row))[v];\
+            UNROLL for (int i = 0; i < ROWS; i++) {                                          \
                 const REAL x = X[i * x_row + p * x_term];                                    \
-                for (int v = 0; v < COLUMNS; v++) acc[i][v] += x * y[v];                     \
+                UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] += x * y[v];              \
             }                                                                                \
         }                                                                                    \
-        for (int i = 0; i < ROWS; i++)                                                       \
-            for (int v = 0; v < COLUMNS; v++) ((VEC *)(C + i * c_row))[v] = acc[i][v];       \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) ((VEC *)(C + i * c_row))[v] = acc[i][v];\
     }                                                                                        \
     break;
 
@@ -143,6 +146,7 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
 #undef VEC
 #undef BITS
 #undef SIZE
+#undef UNROLL
 #undef TILE
 #undef CASE
 #undef UP_TO_6
