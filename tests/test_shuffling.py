@@ -350,6 +350,33 @@ def test_a_compiled_shuffle_that_differs_is_not_used(name, wrong, unknown, monke
     assert random.getstate() == after
 
 
+@pytest.mark.parametrize("words", [(), range(624), range(626), [0] * 624 + [625], [0] * 624 + [-1]])
+def test_a_state_of_another_form_is_refused(words):
+    """Another generator, some day, is not read beyond its words; nothing is drawn from it."""
+    rows, kept = np.arange(5, dtype=np.intp), []
+    with pytest.raises(ValueError, match="not the state of a Mersenne Twister"):
+        shuffling.core.shuffle(lambda: tuple(words), kept.append, False, rows)
+    assert rows.tolist() == [0, 1, 2, 3, 4]
+    assert not kept
+
+
+@pytest.mark.core
+def test_each_card_is_looked_at():
+    """One card that is equal and not the same, at any place, is seen; and a list too short."""
+    first = [np.zeros(2) for _ in range(10)]
+    order = np.random.default_rng(0).permutation(10).astype(np.intp)
+    lies = shuffling.core.lies
+    cards = [first[i] for i in order]
+    assert lies(cards, first, order)
+    for k in range(10):
+        assert not lies([*cards[:k], cards[k].copy(), *cards[k + 1 :]], first, order)
+        assert not lies(cards[:k], first, order)
+    assert not lies([*cards, cards[0]], first, order)
+    before = ids(cards)
+    shuffling.core.deal(cards, first, np.arange(10, dtype=np.intp), order[::-1].copy())
+    assert ids(cards) == before  # not where they were said to lie
+
+
 def test_nothing_is_verified_before_there_is_something_to_shuffle():
     """The import, and a network that is not trained, do not pay for it."""
     code = (
@@ -392,6 +419,13 @@ def test_what_is_not_exactly_numpys_generator_gets_the_list():
         assert shuffling._on_rows(other) is None
     Deck([1, 2, 3], lambda: own.shuffle).shuffle()
     assert log == [list]
+
+
+def test_another_method_of_a_random_is_not_taken_for_its_shuffle(monkeypatch):
+    """Nor is another one that stands for ``random.random``."""
+    assert shuffling._on_rows(random.Random(1).sample) is None
+    monkeypatch.setattr(random, "random", random.Random(1).getrandbits)
+    assert shuffling._on_rows(shuffling.python2) is None
 
 
 def test_numpys_shuffle_of_rows_that_differs_is_not_used(unknown, monkeypatch):
