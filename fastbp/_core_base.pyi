@@ -1,5 +1,6 @@
 """The compiled core, src_cython/core.pyx; its buffers are checked and laid out by the callers."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from numpy import intc, intp
@@ -69,4 +70,14 @@ def train(
     decay: float,
     seconds: float,
 ) -> int: ...
+def shuffle(
+    getstate: Callable[[], tuple[int, ...]],
+    setstate: Callable[[tuple[int, ...]], None],
+    python2: bool,
+    order: NDArray[intp],
+) -> None: ...
+def lies(cards: list[Any], dealt: list[Any], order: NDArray[intp]) -> bool: ...
+def deal(
+    cards: list[Any], dealt: list[Any], before: NDArray[intp], after: NDArray[intp]
+) -> None: ...
 def all_finite(values: NDArray[Any]) -> bool: ...

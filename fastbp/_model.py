@@ -322,16 +322,17 @@ class Model:
         self._commit(*layout.check(new_b, new_w))
 
     def _shuffle(
-        self, option: Shuffling, book_shuffle: shuffling.Shuffle
-    ) -> shuffling.Shuffle | None:
-        """Return what reorders the samples before each epoch."""
+        self, option: Shuffling, books: Callable[[], shuffling.Shuffle]
+    ) -> Callable[[], shuffling.Shuffle] | None:
+        """Return what tells the shuffle of each epoch; ``books`` tells the book's."""
         if callable(option):
-            return option
+            return lambda: option
         if not isinstance(option, bool | np.bool_):
             raise TypeError(text("shuffle", "True, False or a function of a list", repr(option)))
         if not option:
             return None
-        return book_shuffle if self._generator is None else self._generator.shuffle
+        generator = self._generator
+        return books if generator is None else lambda: generator.shuffle
 
     def _commit(self, biases: Arrays, weights: Arrays) -> None:
         """Publish a new state; arrays taken earlier keep their values."""

@@ -305,7 +305,7 @@ def _descend(
             cost=lambda: net._compiled_cost("update_mini_batch"),
             own_samples=net._own_samples,
             step=lambda mini_batch, n: net.update_mini_batch(mini_batch, eta, lmbda, n),
-            shuffle=net._shuffle(True, random.shuffle),
+            shuffle=net._shuffle(True, lambda: random.shuffle),
             check_finite=False,
             after_epoch=report,
         )

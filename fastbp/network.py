@@ -113,7 +113,7 @@ class Network(Model):
             epochs = _checks.integer(epochs, "epochs", 0)
             mini_batch_size = _checks.integer(mini_batch_size, "mini_batch_size", 1)
             eta = _checks.number(eta, "eta")
-            order = self._shuffle(shuffle, lambda data: random.shuffle(data))
+            order = self._shuffle(shuffle, lambda: random.shuffle)
             data = samples.materialise(training_data, "training_data")
             tests = [] if test_data is None else samples.materialise(test_data, "test_data")
             if len(tests) and not self._shipped.overridden(self, "evaluate", "feedforward"):

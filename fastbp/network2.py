@@ -188,7 +188,7 @@ class Network(Model):
             mini_batch_size = _checks.integer(mini_batch_size, "mini_batch_size", 1)
             early_stopping_n = _checks.integer(early_stopping_n, "early_stopping_n", 0)
             eta, lmbda = _checks.number(eta, "eta"), _checks.number(lmbda, "lmbda")
-            order = self._shuffle(shuffle, lambda data: random.shuffle(data))
+            order = self._shuffle(shuffle, lambda: random.shuffle)
             training_list = samples.materialise(training_data, "training_data")
             evaluation = self._evaluation_data(
                 evaluation_data,

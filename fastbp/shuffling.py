@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, MutableSequence
+from functools import cache, partial
+from random import Random
+from types import BuiltinMethodType, FunctionType, MethodDescriptorType, MethodType
 from typing import Any
 
 import numpy as np
+from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 
+from fastbp._dispatch import core
 from fastbp.errors import text
 from fastbp.samples import Dataset
 
@@ -23,8 +28,12 @@ def python2(x: MutableSequence[Any]) -> None:
     Pass it as ``SGD(..., shuffle=python2)`` to repeat a run that was made under
     Python 2, such as the book's own.
     """
+    _python2(x, random.random)
+
+
+def _python2(x: MutableSequence[Any], draw: Callable[[], float]) -> None:
     for i in range(len(x) - 1, 0, -1):
-        j = int(random.random() * (i + 1))
+        j = int(draw() * (i + 1))
         x[i], x[j] = x[j], x[i]
 
 
@@ -32,45 +41,161 @@ class Deck:
     """The samples of a run, shuffled anew for each epoch.
 
     ``cards`` is what the shuffle works on: the caller's own list of pairs, which is
-    reordered in place as in the book, or the row numbers of a Dataset.
+    reordered in place as in the book, or the row numbers of a Dataset. ``shuffle()``
+    returns the shuffle of an epoch: that of a module may be replaced in between.
     """
 
-    def __init__(self, data: list[Any] | Dataset, shuffle: Shuffle | None) -> None:
+    def __init__(self, data: list[Any] | Dataset, shuffle: Callable[[], Shuffle] | None) -> None:
         self._shuffle = shuffle
-        self._place: dict[int, int] | None = None
         # A copy of our own: what is checked and what is trained on are the same samples,
         # whatever user code or another thread does to the caller's. It also holds the
         # pairs, so that no id is used again.
         self.dealt: list[Any] | Dataset
         if isinstance(data, Dataset):
             self.dealt = data[:]
-            self.cards: list[Any] = list(range(len(self.dealt)))
+            self._first: list[Any] = list(range(len(self.dealt)))
+            self.cards = self._first.copy()
         else:
-            self.dealt = list(data)
+            self.dealt = self._first = list(data)
             self.cards = data
-            self._place = {id(card): i for i, card in enumerate(self.dealt)}
-        self._n = len(self.dealt)
+        # Of each card, where it lay at first: true as long as only we reorder them.
+        self._order = np.arange(len(self._first), dtype=np.intp)
+        self._places: dict[int, int] | None = None
 
     def shuffle(self) -> None:
         """Put the cards in the order of the next epoch."""
-        if self._shuffle is not None:
-            self._shuffle(self.cards)
-            if not self.cards:
-                raise ValueError(text("training_data", "at least one sample", "none shuffled"))
+        if self._shuffle is None:
+            return
+        shuffle = self._shuffle()
+        on_rows = _on_rows(shuffle) if self._in_order() and len(self.cards) < 2**32 else None
+        if on_rows is None:
+            shuffle(self.cards)
+        else:
+            before, self._order = self._order, self._order.copy()
+            try:
+                on_rows(self._order)
+            finally:  # with Ctrl-C in between, the list would not be where the generator is
+                core.deal(self.cards, self._first, before, self._order)
+        if not self.cards:
+            raise ValueError(text("training_data", "at least one sample", "none shuffled"))
 
     def order(self) -> NDArray[np.intp] | None:
         """Return where each card lay at first; None if there is a new one among them.
 
-        The shuffle may be anybody's, so its permutation is read off the cards. A
-        pair that is there twice counts as its last place: it is the same sample.
+        The shuffle may be anybody's, so its permutation is read off the cards if they do
+        not lie as we left them. A pair that is there twice is the same sample at either
+        place.
         """
-        if self._place is None:
-            order = np.array(self.cards)
-            if order.dtype.kind not in "iu" or order.min() < 0 or order.max() >= self._n:
-                raise ValueError(text("shuffle", f"row numbers below {self._n}", "others"))
-            return order.astype(np.intp)
+        if self._in_order():
+            return self._order
+        if isinstance(self.dealt, Dataset):
+            order, n = np.array(self.cards), len(self._first)
+            if order.dtype.kind not in "iu" or order.min() < 0 or order.max() >= n:
+                raise ValueError(text("shuffle", f"row numbers below {n}", "others"))
+            self._order = order.astype(np.intp)
+            return self._order
+        if self._places is None:
+            self._places = {id(card): i for i, card in enumerate(self._first)}
         try:
-            places = map(self._place.__getitem__, map(id, self.cards))
-            return np.fromiter(places, np.intp, len(self.cards))
+            places = map(self._places.__getitem__, map(id, self.cards))
+            self._order = np.fromiter(places, np.intp, len(self.cards))
         except KeyError:
             return None
+        return self._order
+
+    def _in_order(self) -> bool:
+        # A list of another class may have its own idea of what its items are.
+        return type(self.cards) is list and core.lies(self.cards, self._first, self._order)
+
+
+# -- the same shuffles of an array of rows, compiled ---------------------------------
+
+OnRows = Callable[[NDArray[np.intp]], object]
+
+
+def _on_rows(shuffle: Shuffle) -> OnRows | None:
+    """Return what shuffles rows as ``shuffle`` does a list, from the same generator.
+
+    None if it is not certain to be the same: whoever has replaced any part of Python's
+    shuffle wants his own called.
+    """
+    python2 = shuffle is _SHIPPED_PYTHON2
+    method: Any = random.random if python2 else shuffle
+    if type(method) not in (MethodType, BuiltinMethodType):
+        return None
+    generator = method.__self__
+    if type(generator) is Generator:
+        same = not python2 and method == generator.shuffle and _known_of_numpy()
+        return shuffle if same else None
+    if type(generator) is not Random or not _genuine(generator):
+        return None
+    if method != (generator.random if python2 else generator.shuffle):
+        return None
+    return _compiled(generator, python2) if _known_of_python(python2) else None
+
+
+def _compiled(generator: Random, python2: bool) -> OnRows:
+    words: Any = super(Random, generator)  # without `gauss_next`, which stays
+    return partial(core.shuffle, words.getstate, words.setstate, python2)
+
+
+# What the shuffle of a Random calls: of module random, or C. The names that a subclass or
+# an instance may override are looked up again for each epoch.
+_PARTS = ("shuffle", "_randbelow", "getrandbits", "random")
+
+
+def _parts() -> list[Any]:
+    return [getattr(Random, name, None) for name in _PARTS]
+
+
+_SHIPPED = _parts()
+_SHIPPED_PYTHON2 = python2
+# Replaced before we came?
+_UNTOUCHED = all(
+    type(part) is MethodDescriptorType
+    or (type(part) is FunctionType and part.__globals__ is vars(random))
+    for part in _SHIPPED
+)
+
+
+def _genuine(generator: Random) -> bool:
+    """Whether nobody has replaced a part of the shuffle, in the class or in the object."""
+    return _UNTOUCHED and _parts() == _SHIPPED and vars(generator).keys().isdisjoint(_PARTS)
+
+
+def _same_as_python(python2: bool) -> bool:
+    """Whether the compiled shuffle does what the running Python's does, seen on samples."""
+    ours, pythons = Random(1), Random(1)
+    compiled = _compiled(ours, python2)
+    for n in (*range(10), 31, 32, 33, 1000):
+        rows, cards = np.arange(n, dtype=np.intp), list(range(n))
+        try:
+            compiled(rows)
+        except Exception:  # a state of another form
+            return False
+        if python2:
+            _python2(cards, pythons.random)
+        else:
+            pythons.shuffle(cards)
+        if rows.tolist() != cards or ours.getstate() != pythons.getstate():
+            return False
+        for generator in (ours, pythons):  # the pairs of draws of Python 2 may begin anywhere
+            generator.getrandbits(1)
+    return True
+
+
+def _same_as_numpy() -> bool:
+    """Whether NumPy shuffles an array as it does a list, seen on samples."""
+    of_rows, of_cards = Generator(PCG64(1)), Generator(PCG64(1))
+    for n in (*range(1, 10), 31, 32, 33, 1000):
+        rows, cards = np.arange(n, dtype=np.intp), list(range(n))
+        of_rows.shuffle(rows)
+        of_cards.shuffle(cards)
+        if rows.tolist() != cards:
+            return False
+    return of_rows.bit_generator.state == of_cards.bit_generator.state
+
+
+# Asked once a process, and not before there is something to shuffle.
+_known_of_python = cache(_same_as_python)
+_known_of_numpy = cache(_same_as_numpy)

@@ -39,7 +39,7 @@ def run(
     cost: Callable[[], str | None],
     step: Callable[[list[Any], int], None],
     own_samples: Callable[[], bool],
-    shuffle: Shuffle | None,
+    shuffle: Callable[[], Shuffle] | None,
     check_finite: bool,
     after_epoch: Callable[[int, Any], bool],
 ) -> None:

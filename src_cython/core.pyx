@@ -5,6 +5,7 @@
 #   functions.pxi   activations and costs: one switch per question
 #   layers.pxi      one layer of a block of samples: forward, backward, gradient, update
 #   this file       the doors: whole passes over blocks, one sample, many mini-batches
+#   shuffling.pxi   apart from all that: the permutations of Python's `random`
 #
 # The parameter block. All layers lie in one aligned buffer. Layer l is a matrix
 # of fan_in + 1 rows (the last is the bias) and `width` columns: fan_out, padded
@@ -144,6 +145,7 @@ LAYOUT_COLUMNS = {
 
 include "functions.pxi"
 include "layers.pxi"
+include "shuffling.pxi"
 
 
 # -- one sample, on the public arrays ------------------------------------------------

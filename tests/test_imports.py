@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "functions": {"_dispatch"},
     "_checks": {"_dispatch"},
     "datasets": {"samples"},
-    "shuffling": {"samples"},
+    "shuffling": {"samples", "_dispatch"},
     "errors": set(),
     "_dispatch": set(),
     "reference.__init__": set(),

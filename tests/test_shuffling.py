@@ -1,15 +1,20 @@
-"""The orders of epochs: Python 2's shuffle, and what any other leaves of the samples."""
+"""The orders of epochs: the compiled shuffles are Python's, and what any leaves of the samples."""
 
 import random
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tolerances import STEPS
 from twins import flat, pairs, twins
 
-from fastbp import Dataset, shuffling
+from fastbp import Dataset, network, shuffling
+from fastbp.shuffling import Deck
 
 SIZES = [3, 4, 2]
+LENGTHS = [*range(70), *(2**k + d for k in range(7, 17) for d in (-1, 0, 1)), 1000, 50_000]
 # After random.seed(12345678): random.shuffle(range(12)), and the next random.random().
 PYTHON_2 = [11, 3, 10, 1, 0, 5, 7, 4, 9, 2, 6, 8], 0.023482955664146488
 
@@ -66,3 +71,482 @@ def test_a_shuffle_may_leave_out_and_repeat_samples():
     X, Y = (np.hstack(columns).T for columns in zip(*pairs(SIZES, 5), strict=True))
     by_rows.SGD(Dataset(X, Y), 1, 5, 0.5, 1.0, shuffle=shuffle, verbose=False)
     assert flat(by_rows.weights, by_rows.biases).tobytes() == fast.tobytes()
+
+
+# -- the compiled shuffles -----------------------------------------------------------
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Return the lengths that went through the compiled shuffle, to which each one is added."""
+    lengths, core = [], shuffling.core
+    for python2 in (False, True):  # not counted
+        assert shuffling._known_of_python(python2)
+    real = core.shuffle
+
+    def spy(getstate, setstate, python2, order):
+        lengths.append(len(order))
+        real(getstate, setstate, python2, order)
+
+    monkeypatch.setattr(core, "shuffle", spy)
+    return lengths
+
+
+@pytest.fixture
+def unknown():
+    """Let the verdict on the compiled shuffle be found anew in this test, and after it."""
+    caches = shuffling._known_of_python, shuffling._known_of_numpy
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def the_shuffle(name):
+    """Return what a network or a user hands over, looked up now."""
+    return random.shuffle if name == "random.shuffle" else shuffling.python2
+
+
+def ids(cards):
+    return [id(card) for card in cards]
+
+
+each_shuffle = pytest.mark.parametrize("name", ["random.shuffle", "python2"])
+
+
+@pytest.mark.core
+@each_shuffle
+@pytest.mark.parametrize("used", [0, 1, 623, 624, 1247], ids=lambda used: f"{used} used")
+def test_the_compiled_shuffle_is_pythons(name, used):
+    """For every length and position of the generator: the same order, the same state after."""
+    for n in LENGTHS:
+        random.seed(n)
+        random.gauss(0, 1)  # leaves one for the next call: a part of the state
+        for _ in range(used):
+            random.getrandbits(32)
+        before = random.getstate()
+        assert before[2] is not None
+        cards = list(range(n))
+        the_shuffle(name)(cards)
+        after = random.getstate()
+        random.setstate(before)
+        rows = np.arange(n, dtype=np.intp)
+        shuffling._on_rows(the_shuffle(name))(rows)
+        assert rows.tolist() == cards, n
+        assert random.getstate() == after, n
+
+
+@pytest.mark.core
+@each_shuffle
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 1000])
+def test_a_deck_is_shuffled_as_the_list_would_be(name, n, compiled):
+    """Epoch by epoch, with repeated cards: the caller's list, what is trained on, the state."""
+    cards = [np.full(2, i % 7) if i % 5 else np.zeros(2) for i in range(n)]
+    cards += cards[::3]  # the same objects; and there are equal ones
+    first = list(cards)
+    counts = [sys.getrefcount(card) for card in first]
+    expected = list(cards)
+    rows = list(range(len(cards)))
+    deck = Deck(cards, lambda: the_shuffle(name))
+    data = Deck(Dataset(np.ones((len(cards), 2)), np.zeros(len(cards))), lambda: the_shuffle(name))
+    for epoch in range(5):
+        before = random.getstate()
+        the_shuffle(name)(expected)
+        after = random.getstate()
+        random.setstate(before)
+        deck.shuffle()
+        assert random.getstate() == after
+        assert deck.cards is cards
+        assert ids(cards) == ids(expected) == ids([first[i] for i in deck.order()])
+        random.setstate(before)
+        the_shuffle(name)(rows)
+        random.setstate(before)
+        data.shuffle()
+        assert random.getstate() == after
+        assert data.order().tolist() == rows == data.cards
+        assert len(compiled) == 2 * (epoch + 1)
+    del deck, expected
+    assert [sys.getrefcount(card) for card in first] == counts
+
+
+def test_networks_take_the_compiled_shuffle(compiled):
+    """``SGD`` of pairs and of a Dataset, by default and with shuffles of a Random."""
+    data = pairs(SIZES, 20)
+    rows = Dataset(np.ones((30, 3)), np.zeros(30))
+    net = network.Network(SIZES)
+    net.SGD(data, 2, 5, 0.5, verbose=False)
+    net.SGD(rows, 1, 5, 0.5, verbose=False)
+    net.SGD(data[:10], 1, 5, 0.5, shuffle=random.Random(3).shuffle, verbose=False)
+    net.SGD(data[:11], 1, 5, 0.5, shuffle=shuffling.python2, verbose=False)
+    assert compiled == [20, 20, 30, 10, 11]
+
+
+def replaced_globally(monkeypatch, log):
+    shipped = random.shuffle
+    monkeypatch.setattr(random, "shuffle", lambda x: (log.append("own"), shipped(x)))
+
+
+def replaced_in_the_class(part):
+    def patch(monkeypatch, log):
+        shipped = getattr(random.Random, part)
+
+        def own(self, *arguments):
+            log.append("own")
+            return shipped(self, *arguments)
+
+        monkeypatch.setattr(random.Random, part, own)
+        if part == "shuffle":  # else the module goes on with the one it was made with
+            monkeypatch.setattr(random, "shuffle", random.shuffle.__self__.shuffle)
+
+    return patch
+
+
+def replaced_in_the_object(part):
+    def patch(monkeypatch, log):
+        generator = random.shuffle.__self__
+        shipped = getattr(generator, part)
+
+        def own(*arguments):
+            log.append("own")
+            return shipped(*arguments)
+
+        monkeypatch.setattr(generator, part, own, raising=False)
+        if hasattr(random, part):
+            monkeypatch.setattr(random, part, own)
+
+    return patch
+
+
+def a_class_of_its_own(monkeypatch, log):
+    class Own(random.Random):
+        def getrandbits(self, k):
+            log.append("own")
+            return super().getrandbits(k)
+
+        def random(self):
+            log.append("own")
+            return super().random()
+
+    own = Own(5)
+    monkeypatch.setattr(random, "shuffle", own.shuffle)
+    monkeypatch.setattr(random, "random", own.random)
+
+
+def random_replaced(monkeypatch, log):
+    shipped = random.random
+    monkeypatch.setattr(random, "random", lambda: (log.append("own"), shipped())[1])
+
+
+def module_replaced(monkeypatch, log):
+    shipped = random.random
+    own = SimpleNamespace(random=lambda: (log.append("own"), shipped())[1])
+    monkeypatch.setattr(shuffling, "random", own)
+
+
+def python2_replaced(monkeypatch, log):
+    shipped = shuffling.python2
+    monkeypatch.setattr(shuffling, "python2", lambda x: (log.append("own"), shipped(x)))
+
+
+HOOKS = [
+    ("random.shuffle", replaced_globally),
+    *(
+        ("random.shuffle", replaced(part))
+        for replaced in (replaced_in_the_class, replaced_in_the_object)
+        for part in ("shuffle", "_randbelow", "getrandbits")
+    ),
+    ("random.shuffle", a_class_of_its_own),
+    ("python2", random_replaced),
+    ("python2", replaced_in_the_object("random")),
+    ("python2", a_class_of_its_own),
+    ("python2", module_replaced),
+    ("python2", python2_replaced),
+]
+
+
+@pytest.mark.parametrize(("name", "hook"), HOOKS)
+def test_whatever_is_replaced_is_called(name, hook, compiled, monkeypatch):
+    """Also between two epochs: the user's own part is called, and the compiled one is not."""
+    cards, log = [[i] for i in range(20)], []
+    expected = list(cards)
+    shuffle = the_shuffle(name)  # as shipped: in the first epoch nothing is replaced
+    deck = Deck(cards, lambda: the_shuffle(name))
+    random.seed(1)
+    shuffle(expected)
+    random.seed(1)
+    deck.shuffle()
+    assert compiled == [20]
+    assert ids(cards) == ids(expected)
+    with monkeypatch.context() as patched:
+        hook(patched, log)
+        deck.shuffle()
+        assert log
+        assert compiled == [20]
+    assert sorted(cards) == [[i] for i in range(20)]
+    assert deck.order().tolist() == [i for (i,) in cards]
+    deck.shuffle()
+    assert compiled == [20, 20]
+    assert deck.order().tolist() == [i for (i,) in cards]
+
+
+@pytest.mark.parametrize("part", ["shuffle", "_randbelow", "getrandbits", "random"])
+def test_what_was_replaced_before_the_import_is_called(part):
+    """A part of the class that was replaced before fastbp came is no less the user's."""
+    code = f"""
+import random
+shipped, log = random.Random.{part}, []
+def own(self, *arguments):
+    log.append(1)
+    return shipped(self, *arguments)
+random.Random.{part} = own
+random.shuffle = random.shuffle.__self__.shuffle
+random.random = random.shuffle.__self__.random
+from fastbp import shuffling
+shuffle = shuffling.python2 if {part == "random"} else random.shuffle
+for _ in range(2):
+    log.clear()
+    shuffling.Deck(list("abcdefgh"), lambda: shuffle).shuffle()
+    assert log
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def wrong_order(real, getstate, setstate, python2, order):
+    real(getstate, setstate, python2, order)
+    order[:2] = order[1::-1].copy()
+
+
+def wrong_state(real, getstate, setstate, python2, order):
+    state = getstate()
+    real(getstate, setstate, python2, order)
+    if len(order) == 1000:
+        setstate((*state[:-1], 0))
+
+
+def another_form(real, getstate, setstate, python2, order):
+    real(lambda: getstate()[1:], setstate, python2, order)
+
+
+def no_position(real, getstate, setstate, python2, order):
+    real(lambda: (*getstate()[:-1], 625), setstate, python2, order)
+
+
+@each_shuffle
+@pytest.mark.parametrize("wrong", [wrong_order, wrong_state, another_form, no_position])
+def test_a_compiled_shuffle_that_differs_is_not_used(name, wrong, unknown, monkeypatch):
+    """Whether in the order, the state after or its form: the running Python's is called."""
+    real = shuffling.core.shuffle
+    monkeypatch.setattr(shuffling.core, "shuffle", lambda *a: wrong(real, *a))
+    assert shuffling._on_rows(the_shuffle(name)) is None
+    cards = [[i] for i in range(1000)]
+    expected = list(cards)
+    random.seed(2)
+    the_shuffle(name)(expected)
+    after = random.getstate()
+    random.seed(2)
+    Deck(cards, lambda: the_shuffle(name)).shuffle()
+    assert ids(cards) == ids(expected)
+    assert random.getstate() == after
+
+
+@pytest.mark.parametrize("words", [(), range(624), range(626), [0] * 624 + [625], [0] * 624 + [-1]])
+def test_a_state_of_another_form_is_refused(words):
+    """Another generator, some day, is not read beyond its words; nothing is drawn from it."""
+    rows, kept = np.arange(5, dtype=np.intp), []
+    with pytest.raises(ValueError, match="not the state of a Mersenne Twister"):
+        shuffling.core.shuffle(lambda: tuple(words), kept.append, False, rows)
+    assert rows.tolist() == [0, 1, 2, 3, 4]
+    assert not kept
+
+
+@pytest.mark.core
+def test_each_card_is_looked_at():
+    """One card that is equal and not the same, at any place, is seen; and a list too short."""
+    first = [np.zeros(2) for _ in range(10)]
+    order = np.random.default_rng(0).permutation(10).astype(np.intp)
+    lies = shuffling.core.lies
+    cards = [first[i] for i in order]
+    assert lies(cards, first, order)
+    for k in range(10):
+        assert not lies([*cards[:k], cards[k].copy(), *cards[k + 1 :]], first, order)
+        assert not lies(cards[:k], first, order)
+    assert not lies([*cards, cards[0]], first, order)
+    before = ids(cards)
+    shuffling.core.deal(cards, first, np.arange(10, dtype=np.intp), order[::-1].copy())
+    assert ids(cards) == before  # not where they were said to lie
+
+
+def test_nothing_is_verified_before_there_is_something_to_shuffle():
+    """The import, and a network that is not trained, do not pay for it."""
+    code = (
+        "from fastbp import network, shuffling; network.Network([2, 2]);"
+        "asked = shuffling._known_of_python, shuffling._known_of_numpy;"
+        "assert not any(known.cache_info().misses for known in asked)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("bits", ["PCG64", "MT19937", "Philox", "SFC64"])
+def test_a_generator_of_numpys_shuffles_the_list_through_rows(bits):
+    """A Generator shuffles rows as it does a list, and goes on as after the list."""
+    ours, numpys = (np.random.Generator(getattr(np.random, bits)(3)) for _ in range(2))
+    for n in LENGTHS[1:]:
+        cards = [[i] for i in range(n)]
+        first, expected = list(cards), list(cards)
+        deck = Deck(cards, lambda: ours.shuffle)
+        assert shuffling._on_rows(ours.shuffle) is not None
+        for _ in range(2 if n < 1000 else 1):
+            deck.shuffle()
+            numpys.shuffle(expected)
+            assert ids(cards) == ids(expected) == ids([first[i] for i in deck.order()])
+        assert ours.integers(2**40) == numpys.integers(2**40)
+
+
+def test_what_is_not_exactly_numpys_generator_gets_the_list():
+    """Neither a class of its own nor a generator's other methods are taken for the shuffle."""
+    log = []
+
+    class Own(np.random.Generator):
+        def shuffle(self, x):
+            log.append(type(x))
+            super().shuffle(x)
+
+    generator = np.random.default_rng(1)
+    own = Own(np.random.PCG64(1))
+    legacy = np.random.RandomState(1)
+    for other in (own.shuffle, generator.permutation, legacy.shuffle, np.random.shuffle):
+        assert shuffling._on_rows(other) is None
+    Deck([1, 2, 3], lambda: own.shuffle).shuffle()
+    assert log == [list]
+
+
+def test_another_method_of_a_random_is_not_taken_for_its_shuffle(monkeypatch):
+    """Nor is another one that stands for ``random.random``."""
+    assert shuffling._on_rows(random.Random(1).sample) is None
+    monkeypatch.setattr(random, "random", random.Random(1).getrandbits)
+    assert shuffling._on_rows(shuffling.python2) is None
+
+
+def test_numpys_shuffle_of_rows_that_differs_is_not_used(unknown, monkeypatch):
+    """If NumPy should shuffle arrays in another way one day, it is given the list."""
+
+    class Other(np.random.Generator):
+        def shuffle(self, x):
+            super().shuffle(x if isinstance(x, list) else x[::-1])
+
+    monkeypatch.setattr(shuffling, "Generator", Other)
+    assert shuffling._on_rows(Other(np.random.PCG64(1)).shuffle) is None
+
+
+def replace_one(cards):
+    cards[3] = cards[3].copy()  # equal, and not the same
+
+
+def replace_by_equal_rows(cards):
+    cards[:] = [card.copy() for card in cards]
+
+
+def turn(cards):
+    cards.append(cards.pop(0))
+
+
+def leave_out(cards):
+    del cards[2:5]
+
+
+def repeat(cards):
+    cards += cards[:4]
+
+
+def add(cards):
+    cards.insert(2, np.full(2, 99.0))
+
+
+CHANGES = [replace_one, replace_by_equal_rows, turn, leave_out, repeat, add]
+
+
+@each_shuffle
+@pytest.mark.parametrize("when", ["before the shuffle", "after the shuffle"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_list_that_user_code_changes_in_between(name, change, when, compiled):
+    """It is the changed list that is shuffled, and read; new cards in it are found."""
+    cards = [np.full(2, float(i)) for i in range(20)]
+    first = list(cards)
+    deck = Deck(cards, lambda: the_shuffle(name))
+    deck.shuffle()
+    if when == "before the shuffle":
+        change(cards)
+    before, expected = random.getstate(), list(cards)
+    the_shuffle(name)(expected)
+    after = random.getstate()
+    random.setstate(before)
+    deck.shuffle()
+    if when == "after the shuffle":
+        random.seed(0)
+        change(cards)
+        random.seed(0)
+        change(expected)
+        if change in (replace_one, replace_by_equal_rows, add):
+            assert [card.tolist() for card in cards] == [card.tolist() for card in expected]
+            expected = list(cards)
+    else:
+        assert random.getstate() == after
+    assert ids(cards) == ids(expected)
+    order = deck.order()
+    if change in (replace_one, replace_by_equal_rows, add):
+        assert order is None
+    else:
+        assert ids([first[i] for i in order]) == ids(cards)
+        done = len(compiled)
+        deck.shuffle()  # known again, also as a part or with repeats
+        assert len(compiled) == done + 1
+        assert sorted(ids(cards)) == sorted(ids(expected))
+        assert ids([first[i] for i in deck.order()]) == ids(cards)
+
+
+def test_a_list_of_another_class_is_shuffled_by_its_own_methods(compiled):
+    """What a subclass of list does when items are set is not passed over."""
+    log = []
+
+    class Own(list):
+        def __setitem__(self, i, value):
+            log.append(i)
+            super().__setitem__(i, value)
+
+    cards = Own([i] for i in range(10))
+    first = list(cards)
+    deck = Deck(cards, lambda: random.shuffle)
+    deck.shuffle()
+    assert len(log) == 18
+    assert not compiled
+    assert [first[i] for i in deck.order()] == list(cards)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("generator", ["Python's", "NumPy's"])
+def test_ctrl_c_leaves_the_list_where_the_generator_is(when, generator, monkeypatch):
+    """Ctrl-C beside the compiled shuffle: both are as before it, or both as after it."""
+    cards = [[i] for i in range(50)]
+    numpys = np.random.default_rng(1)
+    shuffle = random.shuffle if generator == "Python's" else numpys.shuffle
+    shuffles = shuffling._on_rows(shuffle)
+
+    def interrupted(rows):
+        if when == "after":
+            shuffles(rows)
+        raise KeyboardInterrupt
+
+    random.seed(4)
+    expected = list(cards)
+    if when == "after":
+        twin = np.random.default_rng(1)
+        (random if generator == "Python's" else twin).shuffle(expected)
+    after = random.getstate()
+    random.seed(4)
+    monkeypatch.setattr(shuffling, "_on_rows", lambda _: interrupted)
+    deck = Deck(cards, lambda: shuffle)
+    with pytest.raises(KeyboardInterrupt):
+        deck.shuffle()
+    assert ids(cards) == ids(expected)
+    assert random.getstate() == after

@@ -1,0 +1,139 @@
+# The shuffles of Python's `random`, drawn from its own generator. The doors here move
+# Python objects, but call none between looking at a list and writing to it.
+
+from cpython.ref cimport PyObject
+from libc.stdint cimport uint32_t
+
+cdef extern from "Python.h":
+    PyObject** items "PySequence_Fast_ITEMS"(list) noexcept
+
+cdef enum:
+    # MT19937 (Matsumoto and Nishimura, ACM TOMACS 8, 1998): words of state, and the
+    # distance of the word that each new one is made with. Behind the words, as in
+    # `random.getstate()`: how many of them are used up.
+    WORDS = 624
+    DISTANCE = 397
+
+
+cdef inline uint32_t twist(uint32_t upper, uint32_t lower) noexcept nogil:
+    """Return the top bit of one word and the others of the next, times the matrix A."""
+    return (
+        ((upper & <uint32_t> 0x80000000) | (lower & <uint32_t> 0x7fffffff)) >> 1
+    ) ^ ((lower & 1) * <uint32_t> 0x9908b0df)
+
+
+cdef void renew(uint32_t* state) noexcept nogil:
+    """Make the next words of the generator out of those used up."""
+    cdef int k
+    for k in range(WORDS - DISTANCE):
+        state[k] = state[k + DISTANCE] ^ twist(state[k], state[k + 1])
+    for k in range(WORDS - DISTANCE, WORDS - 1):
+        state[k] = state[k + DISTANCE - WORDS] ^ twist(state[k], state[k + 1])
+    state[WORDS - 1] = state[DISTANCE - 1] ^ twist(state[WORDS - 1], state[0])
+    state[WORDS] = 0
+
+
+cdef inline uint32_t draw(uint32_t* state) noexcept nogil:
+    """Return the next 32 random bits."""
+    cdef uint32_t y
+    if state[WORDS] == WORDS:
+        renew(state)
+    y = state[state[WORDS]]
+    state[WORDS] += 1
+    y ^= y >> 11
+    y ^= (y << 7) & <uint32_t> 0x9d2c5680
+    y ^= (y << 15) & <uint32_t> 0xefc60000
+    return y ^ (y >> 18)
+
+
+cdef inline double draw_double(uint32_t* state) noexcept nogil:
+    """Return what `random.random()` does, 53 random bits as a number below 1."""
+    cdef uint32_t upper = draw(state) >> 5  # one after the other: C may not keep an order
+    cdef uint32_t lower = draw(state) >> 6
+    return (upper * 67108864.0 + lower) / 9007199254740992.0  # 2^26, 2^53
+
+
+cdef void permute(
+    uint32_t* state,    # IN/OUT
+    bint python2,       # IN
+    Py_ssize_t n,       # IN      below 2^32
+    Py_ssize_t* order,  # IN/OUT
+) noexcept nogil:
+    """Exchange each entry, the last first, for one drawn of those up to it.
+
+    Python 3 draws as many bits as the number of choices has, until they are below it.
+    """
+    cdef Py_ssize_t i, j
+    cdef uint32_t choices, choice
+    cdef int spare = 0
+    for i in range(n - 1, 0, -1):
+        if python2:
+            j = <Py_ssize_t> (draw_double(state) * <double> (i + 1))
+        else:
+            choices = <uint32_t> (i + 1)
+            while not (choices << spare) & <uint32_t> 0x80000000:
+                spare += 1
+            choice = draw(state) >> spare
+            while choice >= choices:
+                choice = draw(state) >> spare
+            j = <Py_ssize_t> choice
+        order[i], order[j] = order[j], order[i]
+
+
+def shuffle(
+    getstate,              # of a _random.Random
+    setstate,              # of the same
+    bint python2,          # IN      as Python 2 did, or as Python 3 does
+    Py_ssize_t[::1] order, # IN/OUT  fewer than 2^32
+):
+    """Shuffle ``order`` as Python does a list, and leave the generator as Python does.
+
+    The GIL is kept: a thread that draws in between would get what is drawn here.
+    """
+    cdef uint32_t state[WORDS + 1]
+    cdef tuple words = getstate()
+    cdef Py_ssize_t k
+    if len(words) != WORDS + 1 or not 0 <= words[WORDS] <= WORDS:
+        raise ValueError("not the state of a Mersenne Twister")
+    for k in range(WORDS + 1):
+        state[k] = words[k]
+    if order.shape[0]:
+        permute(state, python2, order.shape[0], &order[0])
+    setstate(tuple([state[k] for k in range(WORDS + 1)]))
+
+
+cdef bint same(list cards, list dealt, const Py_ssize_t[::1] order) noexcept:
+    cdef PyObject** card = items(cards)
+    cdef PyObject** first = items(dealt)
+    cdef Py_ssize_t k
+    if len(cards) != order.shape[0]:
+        return False
+    for k in range(order.shape[0]):
+        if card[k] != first[order[k]]:
+            return False
+    return True
+
+
+def lies(
+    list cards,                   # IN
+    list dealt,                   # IN
+    const Py_ssize_t[::1] order,  # IN   indices into dealt
+):
+    """Return whether ``cards[k]`` is the object ``dealt[order[k]]``, for all k and no more."""
+    return same(cards, dealt, order)
+
+
+def deal(
+    list cards,                    # IN/OUT
+    list dealt,                    # IN
+    const Py_ssize_t[::1] before,  # IN   indices into dealt
+    const Py_ssize_t[::1] after,   # IN   the same, in another order
+):
+    """Make ``cards[k]`` the object ``dealt[after[k]]``, if they lie as in ``before``."""
+    cdef PyObject** card
+    cdef PyObject** first
+    cdef Py_ssize_t k
+    if same(cards, dealt, before):
+        card, first = items(cards), items(dealt)
+        for k in range(after.shape[0]):
+            card[k] = first[after[k]]  # the list holds what it held: no count of references
