@@ -18,6 +18,7 @@ from pathlib import Path
 import contenders
 import harness
 import numpy as np
+import roofline
 from contenders import AGAIN, OURS, OURS_CROSS_ENTROPY, QUADRATIC
 from harness import AbsentError, Ratio, Worker, figure
 
@@ -36,6 +37,7 @@ EPOCHS = 2  # before the results are compared
 # of parameters by ten times as much at least.
 TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
 GEMM = "large GEMM"
+JUDGE, NUMPY = "reference", "NumPy, matrix form"  # the second, judged by the first, judges too
 
 
 def hire(programs):
@@ -58,13 +60,14 @@ def measure(workers, programs, cell, dtype, rounds):
         return [np.asarray(p, np.float64) for p in worker.result()]
 
     begin = [a for part in contenders.start(sizes) for a in part]
+    judge = JUDGE if JUDGE in programs else NUMPY
     for cost in sorted({program.cost for program in programs.values()}):  # the quadratic last
-        expected[cost] = trained("reference", cost)
+        expected[cost] = trained(judge, cost)
         moved = min(np.abs(a - b).max() for a, b in zip(expected[cost], begin, strict=True))
         if not moved > 10 * TOLERANCE[dtype]:
             raise SystemExit(f"{sizes}: a parameter moved by {moved:g} at most: nothing to verify")
     for name, program in programs.items():
-        if name == "reference":
+        if name == judge:
             continue
         try:
             found = trained(name, program.cost)
@@ -179,7 +182,7 @@ def digest(report):
                 micro(found, OURS),
                 "<br>".join(f"{name}, {micro(found, name)}" for name in names),
                 "<br>".join(map(against, names)),
-                against("reference"),
+                against(JUDGE),
                 f"{control[0]:.2f}–{control[1]:.2f}",
             ]
         )
@@ -249,6 +252,7 @@ def main():
     if options.write:
         here = Path(__file__).resolve().parent
         harness.write(here / "README.md", "speed", full_tables(report))
+        harness.write(here / "README.md", "roofline", roofline.text(report))
         harness.write(here.parent / "README.md", "speed", digest(report))
 
 
