@@ -32,10 +32,9 @@ CELLS = [  # sizes, mini-batch, mini-batches an epoch
 ]
 DTYPES = ("float64", "float32")
 EPOCHS = 2  # before the results are compared
-# Between a contender and the reference after these epochs, relative to max(1, |w|). The
-# programs sum in other orders, and the steps carry that on. Training must move each array
-# of parameters by ten times as much at least.
-TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
+# Of the error of an array of parameters to how far training moved it. The programs sum in
+# other orders, and the steps carry that on; a gradient wrong by some percent is seen.
+TOLERANCE = {"float64": 1e-8, "float32": 1e-2}
 GEMM = "large GEMM"
 JUDGE, NUMPY = "reference", "NumPy, matrix form"  # the second, judged by the first, judges too
 
@@ -63,9 +62,6 @@ def measure(workers, programs, cell, dtype, rounds):
     judge = JUDGE if JUDGE in programs else NUMPY
     for cost in sorted({program.cost for program in programs.values()}):  # the quadratic last
         expected[cost] = trained(judge, cost)
-        moved = min(np.abs(a - b).max() for a, b in zip(expected[cost], begin, strict=True))
-        if not moved > 10 * TOLERANCE[dtype]:
-            raise SystemExit(f"{sizes}: a parameter moved by {moved:g} at most: nothing to verify")
     for name, program in programs.items():
         if name == judge:
             continue
@@ -77,8 +73,8 @@ def measure(workers, programs, cell, dtype, rounds):
             absent[name] = str(reason)
             continue
         error[name] = max(
-            np.abs(a - b).max() / max(1, np.abs(b).max())
-            for a, b in zip(found, expected[program.cost], strict=True)
+            np.abs(a - b).max() / np.abs(b - c).max()
+            for a, b, c in zip(found, expected[program.cost], begin, strict=True)
         )
         if not error[name] <= TOLERANCE[dtype]:
             raise SystemExit(f"{name} on {sizes}, {dtype}, is off by {error[name]:g}: not timed")
