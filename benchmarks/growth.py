@@ -20,7 +20,7 @@ ALONG = {
     "depth": [([64] * (hidden + 1) + [10], 10) for hidden in (1, 2, 4, 8)],
 }
 OTHERS = (speed.NUMPY, "JAX, scan")
-FLOP_AN_EPOCH = 4e8
+FLOP_AN_EPOCH, MOST_STEPS = 4e8, 1000  # more steps of single samples are chaotic
 
 
 def rows(found):
@@ -63,8 +63,9 @@ def main():
     parts = []
     for along in [options.along] if options.along else ALONG:
         cells = [
-            (sizes, batch, max(8, round(FLOP_AN_EPOCH / roofline.operations(sizes, batch))))
+            (sizes, batch, min(MOST_STEPS, steps))
             for sizes, batch in ALONG[along]
+            if (steps := max(8, round(FLOP_AN_EPOCH / roofline.operations(sizes, batch))))
         ]
         found = speed.run(programs, cells, ["float64"], options.rounds)
         parts += [f"Along {along}:\n", harness.table(header, map(rows, found)), ""]
