@@ -5,6 +5,7 @@ lets the workers take turns forwards and backwards (A B C, C B A, ...). A ratio 
 within each round, and its median is reported with an interval.
 """
 
+import contextlib
 import datetime
 import json
 import math
@@ -70,17 +71,15 @@ def _serve(connection, cpu):
 
 
 class Worker:
-    """A process of its own, on one thread and one processor."""
+    """A process of its own, its pools at one thread; bound to a processor if ``cpu`` names one."""
 
-    def __init__(self, cpu=None, environment=None, threads=1):
+    def __init__(self, cpu=None, environment=None):
         before = dict(os.environ)
         os.environ.update(ONE_THREAD | (environment or {}))  # read when the child imports NumPy
         try:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(
-                target=_serve, args=(theirs, cpu if threads == 1 else None)
-            )
+            self._process = context.Process(target=_serve, args=(theirs, cpu))
             self._process.start()
             theirs.close()  # so that a death of the child ends a wait for it
         finally:
@@ -111,7 +110,7 @@ class Worker:
 
     def stop(self):
         """End the process."""
-        if self._process.is_alive():
+        with contextlib.suppress(OSError):  # it may have died
             self._pipe.send(None)
         self._process.join()
 
