@@ -168,8 +168,9 @@ def spread(again, ours):
 
 
 def unless_noise(found, control):
-    """Return the ratio as text, or that it lies inside the A/A spread."""
-    return "within noise" if control[0] <= found.median <= control[1] else str(found)
+    """Return the ratio as text, or that it cannot be told from 1: by the A/A or its interval."""
+    noise = control[0] <= found.median <= control[1] or found.low <= 1 <= found.high
+    return "within noise" if noise else str(found)
 
 
 def figure(x):
