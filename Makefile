@@ -29,7 +29,8 @@ lint:  ## ruff, mypy, stubtest
 	$(PYTHON) -m mypy
 	$(PYTHON) -m mypy.stubtest fastbp
 
-bench:  ## compare speeds, and write the tables
-	$(PYTHON) benchmarks/speed.py --write
+bench:  ## compare speeds, and write all tables; close other programs first
+	for program in speed book growth chapter2; do \
+	    $(PYTHON) benchmarks/$$program.py --write || exit 1; done
 
 .PHONY: help build debug test core levels published lint bench

@@ -1,191 +1,255 @@
-"""Compare fastbp with the book's class and with NumPy's matrix form, honestly.
+"""Compare fastbp with other programs that train the same network on the same data.
 
-    python benchmarks/speed.py            all cells
-    python benchmarks/speed.py --cell 0   one of them
-    python benchmarks/speed.py --write    and put the table into the READMEs
+    python benchmarks/speed.py                 all cells
+    python benchmarks/speed.py --cell 0        one of them
+    python benchmarks/speed.py --json FILE     and keep every round's times
+    python benchmarks/speed.py --write         and put the tables into the READMEs
 
-Each contender lives in a process of its own, on one thread. First all take the
-same two epochs, and must end at the same weights. Then they take turns, forwards
-and backwards (A B C, C B A, ...); a ratio is the median over rounds of the ratio
-within the round, and the same program under two names (A/A) shows what a ratio
-near 1 is worth on this machine on this day. A ratio inside that spread is not printed.
+Each contender lives in a process of its own, on one thread. First all take the same two
+epochs, and must end at the reference's weights. Then they take turns, forwards and
+backwards; a ratio is the median over rounds of the ratio within the round. fastbp under
+two names (A/A) shows what a ratio near 1 is worth on this machine on this day: a ratio
+inside that spread is not printed.
 """
 
 import argparse
-import datetime
-import multiprocessing
-import os
-import platform
-import re
-import subprocess
-import time
-from itertools import pairwise
 from pathlib import Path
 
+import contenders
+import harness
 import numpy as np
-from contenders import CONTENDERS
+import roofline
+from contenders import AGAIN, OURS, OURS_CROSS_ENTROPY, QUADRATIC
+from harness import AbsentError, Ratio, Worker, figure
 
-import fastbp
-
-HERE = Path(__file__).resolve().parent
-CELLS = [
-    ([784, 30, 10], 10),
-    ([784, 100, 10], 10),
-    ([16, 32, 32, 4], 8),
-    ([64, 128, 64, 10], 32),
+CELLS = [  # sizes, mini-batch, mini-batches an epoch
+    ([784, 30, 10], 10, 400),
+    ([784, 100, 10], 10, 240),
+    ([16, 32, 32, 4], 8, 1000),
+    ([64, 128, 64, 10], 32, 240),
+    ([784, 512, 512, 10], 128, 16),
+    ([2, 3, 1], 1, 4000),
 ]
-DTYPES = (np.float64, np.float32)
-POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-SECONDS = 0.1  # of one turn of a contender, about
-TOLERANCE = {np.float64: 1e-10, np.float32: 1e-3}  # after two epochs, relative to max(1, |w|)
+DTYPES = ("float64", "float32")
+EPOCHS = 2  # before the results are compared
+# Of the error of an array of parameters to how far training moved it. The programs sum in
+# other orders, and the steps carry that on; a gradient wrong by some percent is seen.
+TOLERANCE = {"float64": 1e-8, "float32": 1e-2}
+GEMM = "large GEMM"
+JUDGE, NUMPY = "reference", "NumPy, matrix form"  # the second, judged by the first, judges too
 
 
-def work(connection, name, sizes, batch, n, dtype):
-    """Be one contender: take some epochs, or send the parameters, when told to."""
-    rng = np.random.default_rng(0)
-    X = rng.random((n, sizes[0])).astype(np.float32).astype(np.float64)
-    Y = rng.random((n, sizes[-1])).astype(np.float32).astype(np.float64)
-    layers = list(zip(sizes[1:], sizes[:-1], strict=True))
-    start = (
-        [rng.standard_normal(s).astype(np.float32) / np.float64(s[1] ** 0.5) for s in layers],
-        [rng.standard_normal((m, 1)).astype(np.float32).astype(np.float64) for m, _ in layers],
-    )
-    epoch, parameters = CONTENDERS[name](sizes, batch, X, Y, start, dtype)
-    while (order := connection.recv()) != "stop":
-        if order == "parameters":
-            connection.send([np.asarray(p, np.float64) for p in parameters()])
-        else:  # so many epochs
-            begin = time.perf_counter()
-            for _ in range(order):
-                epoch()
-            connection.send((time.perf_counter() - begin) / order)
+def hire(programs):
+    """Return a worker for each program, and one for the large GEMM."""
+    cpu = harness.one_processor()
+    workers = {name: Worker(cpu, program.environment) for name, program in programs.items()}
+    return workers | {GEMM: Worker(cpu)}
 
 
-def measure(sizes, batch, dtype, rounds):
-    """Return microseconds per mini-batch of each contender, one row a round."""
-    per_sample = 2e-5 + 3e-9 * sum(a * b for a, b in pairwise(sizes))
-    batches = max(20, int(SECONDS / per_sample / batch))
-    os.environ.update(dict.fromkeys(POOLS, "1"))  # read by the workers when they import NumPy
-    context = multiprocessing.get_context("spawn")
-    workers = {}
-    for name in CONTENDERS:
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=work, args=(theirs, name, sizes, batch, batch * batches, dtype), daemon=True
+def measure(workers, programs, cell, dtype, rounds):
+    """Verify all programs on a cell, then time them; return what was found."""
+    sizes, batch, batches = cell
+    absent, error, expected = {}, {}, {}
+
+    def trained(name, cost):
+        program = programs[name]
+        worker = workers[name]
+        worker.prepare(contenders.prepare, program, sizes, batch, batches, dtype, cost)
+        worker.run(EPOCHS)
+        return [np.asarray(p, np.float64) for p in worker.result()]
+
+    begin = [a for part in contenders.start(sizes) for a in part]
+    judge = JUDGE if JUDGE in programs else NUMPY
+    for cost in sorted({program.cost for program in programs.values()}):  # the quadratic last
+        expected[cost] = trained(judge, cost)
+    for name, program in programs.items():
+        if name == judge:
+            continue
+        try:
+            found = trained(name, program.cost)
+        except AbsentError as reason:
+            if program.ours:
+                raise
+            absent[name] = str(reason)
+            continue
+        error[name] = max(
+            np.abs(a - b).max() / np.abs(b - c).max()
+            for a, b, c in zip(found, expected[program.cost], begin, strict=True)
         )
-        process.start()
-        workers[name] = (ours, process)
-
-    def ask(name, order):
-        workers[name][0].send(order)
-        return workers[name][0].recv()
-
-    repeats = {}
-    for name in CONTENDERS:
-        ask(name, 1)
-        repeats[name] = max(1, round(SECONDS / ask(name, 1)))
-    right = ask("reference", "parameters")
-    for name in CONTENDERS:
-        for found, expected in zip(ask(name, "parameters"), right, strict=True):
-            error = np.abs(found - expected).max() / max(1, np.abs(expected).max())
-            if not error <= TOLERANCE[dtype]:
-                raise SystemExit(f"{name} on {sizes} is off by {error:g}: not timed")
-    times = []
-    names = list(CONTENDERS)
-    for turn in range(rounds):
-        order = names if turn % 2 == 0 else names[::-1]
-        row = {name: 1e6 * ask(name, repeats[name]) / batches for name in order}
-        times.append([row[name] for name in names])
-    for connection, process in workers.values():
-        connection.send("stop")
-        process.join()
-    return np.array(times)
+        if not error[name] <= TOLERANCE[dtype]:
+            raise SystemExit(f"{name} on {sizes}, {dtype}, is off by {error[name]:g}: not timed")
+    workers[GEMM].prepare(contenders.large_gemm, dtype)
+    times = harness.interleave({n: w for n, w in workers.items() if n not in absent}, rounds)
+    return summary(programs, cell, dtype, times, workers[GEMM].result()) | {
+        "absent": absent,
+        "error": error,
+    }
 
 
-def row(sizes, batch, dtype, rounds):
-    """Return one line of the table."""
-    times = dict(zip(CONTENDERS, measure(sizes, batch, dtype, rounds).T, strict=True))
-    ours = times["fastbp"]
-    control = times["fastbp (again)"] / ours
-    low, high = np.quantile(control, [0.05, 0.95])
-    ratios = []
-    for name in ("reference", "NumPy, matrix form"):
-        ratio = np.median(times[name] / ours)
-        ratios.append("within noise" if low <= ratio <= high else f"{ratio:.1f}")
-    cells = [
-        f"{sizes} × {batch}",
-        np.dtype(dtype).name,
-        *(f"{np.median(times[name]):,.1f}" for name in ("reference", "NumPy, matrix form")),
-        f"{np.median(ours):,.1f}",
-        *ratios,
-        f"{low:.2f}–{high:.2f}",
-    ]
-    return "| " + " | ".join(cells) + " |"
+def summary(programs, cell, dtype, times, gemm_operations):
+    """Return times of a mini-batch and ratios to fastbp at the same cost."""
+    sizes, batch, batches = cell
+    gemm = times.pop(GEMM)
+    seconds = {name: t / batches for name, t in times.items()}
+    ratios = {}
+    for name in seconds:
+        base = OURS if programs[name].cost == QUADRATIC else OURS_CROSS_ENTROPY
+        if base in seconds and name not in (OURS, AGAIN, base):
+            ratios[name] = harness.ratio(seconds[name], seconds[base])
+    if OURS_CROSS_ENTROPY in seconds:
+        ratios[OURS_CROSS_ENTROPY] = harness.ratio(seconds[OURS_CROSS_ENTROPY], seconds[OURS])
+    return {
+        "sizes": sizes,
+        "batch": batch,
+        "dtype": dtype,
+        "seconds": seconds,
+        "ratios": ratios,
+        "control": harness.spread(seconds[AGAIN], seconds[OURS]),
+        "gemm": gemm_operations / gemm,
+    }
 
 
-HEADER = """\
-| network × mini-batch | dtype | reference, µs | NumPy matrix form, µs | fastbp, µs \
-| reference / fastbp | NumPy / fastbp | A/A |
-|---|---|---|---|---|---|---|---|"""
+def micro(found, name):
+    """Return the median time of a mini-batch in microseconds."""
+    return figure(1e6 * np.nanmedian(found["seconds"][name]))
 
 
-def description(rounds):
-    """Return the line that says where the numbers come from."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        found = re.search(r"model name\s*: (.*)", cpuinfo.read_text(encoding="utf-8"))
-        model = found[1] if found else model
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=HERE
-    ).stdout.strip()
-    info = fastbp.kernel_info()
+def title(found):
+    """Return the name of a cell."""
+    return f"{found['sizes']} × {found['batch']}"
+
+
+def entry(found, name):
+    """Return time and ratio of one contender on one cell."""
+    if name in found["absent"]:
+        return "absent"
+    if name == AGAIN:
+        low, high = found["control"]
+        return f"{micro(found, name)}<br>A/A {low:.2f}–{high:.2f}"
+    if name == OURS:
+        return f"**{micro(found, name)}**"
     return (
-        f"Microseconds per mini-batch of plain SGD, one thread, medians of {rounds} interleaved "
-        f"rounds; the reference always computes in float64; A/A is the spread (5 % to 95 %) of "
-        f"fastbp against itself. {model}, {os.cpu_count()} cores; fastbp {fastbp.__version__} "
-        f"at {commit}, level {info['level']}, {info['compiler']}; NumPy {np.__version__}, "
-        f"Python {platform.python_version()}; {datetime.date.today()}. "
-        "Regenerate with `python benchmarks/speed.py --write`."
+        f"{micro(found, name)}<br>{harness.unless_noise(found['ratios'][name], found['control'])}"
     )
 
 
-def write(table):
-    """Put the table between the markers of both READMEs."""
-    for path in (HERE / "README.md", HERE.parent / "README.md"):
-        text = path.read_text(encoding="utf-8")
-        text, n = re.subn(
-            r"(<!-- speed -->\n).*?(<!-- /speed -->)",
-            lambda found: found[1] + table + "\n" + found[2],
-            text,
-            flags=re.DOTALL,
+def full_tables(report):
+    """Return the tables of all contenders, one for each type."""
+    parts = []
+    for dtype in DTYPES:
+        cells = [found for found in report["cells"] if found["dtype"] == dtype]
+        if cells:
+            rows = [
+                [name, *(entry(found, name) for found in cells)] for name in report["contenders"]
+            ]
+            parts += [harness.table([dtype, *map(title, cells)], rows), ""]
+    reasons = {name: text for found in report["cells"] for name, text in found["absent"].items()}
+    parts += [f"{name} is absent: {text}\n" for name, text in reasons.items()]
+    parts.append(
+        "Microseconds a mini-batch; below, the ratio to fastbp and its 95 % interval (above 1: "
+        f"fastbp is faster). {harness.origin(report['about'])}"
+    )
+    return "\n".join(parts)
+
+
+def fastest(found, but=""):
+    """Return the name of the fastest contender that is not fastbp (nor begins with ``but``)."""
+    names = [n for n in found["seconds"] if not n.startswith("fastbp")]
+    names = [n for n in names if not (but and n.startswith(but))]
+    return min(names, key=lambda name: np.nanmedian(found["seconds"][name]))
+
+
+def digest(report):
+    """Return the table of the fastest contenders, for the main README."""
+    rows = []
+    for found in report["cells"]:
+        control = found["control"]
+
+        def against(name, found=found, control=control):
+            return harness.unless_noise(found["ratios"][name], control)
+
+        names = [fastest(found)]
+        if found["batch"] == 1 and names[0].startswith("JAX"):
+            names.append(fastest(found, but="JAX"))
+        rows.append(
+            [
+                title(found),
+                found["dtype"],
+                micro(found, OURS),
+                "<br>".join(f"{name}, {micro(found, name)}" for name in names),
+                "<br>".join(map(against, names)),
+                against(JUDGE),
+                f"{control[0]:.2f}–{control[1]:.2f}",
+            ]
         )
-        if n != 1:
-            raise SystemExit(f"{path}: expected the markers once, got {n} pairs")
-        path.write_text(text, encoding="utf-8")
+    header = [
+        "network × mini-batch",
+        "type",
+        "fastbp, µs",
+        "fastest other, µs",
+        "it / fastbp",
+        "reference / fastbp",
+        "A/A",
+    ]
+    return (
+        f"{harness.table(header, rows)}\n\nOne mini-batch of plain SGD on one thread; a ratio "
+        "above 1 says that fastbp is faster, with its 95 % interval; A/A is fastbp against itself. "
+        f"The reference always computes in float64. {harness.origin(report['about'])}"
+    )
+
+
+def run(programs, cells, dtypes, rounds):
+    """Yield what is found on each cell and type; the workers live through all of them."""
+    workers = hire(programs)
+    try:
+        for cell in cells:
+            for dtype in dtypes:
+                yield measure(workers, programs, cell, dtype, rounds)
+    finally:
+        for worker in workers.values():
+            worker.stop()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cell", type=int, choices=range(len(CELLS)), help="one network only")
-    parser.add_argument("--rounds", type=int, default=31, help="default %(default)s")
-    parser.add_argument("--write", action="store_true", help="put the table into the READMEs")
+    parser.add_argument("--dtype", choices=DTYPES, help="one type only")
+    parser.add_argument("--rounds", type=int, default=21, help="default %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all times there")
+    parser.add_argument("--write", action="store_true", help="put the tables into the READMEs")
     options = parser.parse_args()
-    if options.write and options.cell is not None:
-        parser.error("--write takes all cells")
-    if options.write and "-O0" in fastbp.kernel_info()["flags"]:
-        parser.error("the core is a debug build: 'make build' first")
+    if options.write and (options.cell is not None or options.dtype):
+        parser.error("--write takes all cells and types")
+    programs = contenders.contenders()
+    report = {
+        "about": harness.about(options.rounds),
+        "contenders": list(programs),
+        "cells": [],
+    }
     cells = CELLS if options.cell is None else [CELLS[options.cell]]
-    lines = [HEADER]
-    print(HEADER, flush=True)
-    for sizes, batch in cells:
-        for dtype in DTYPES:
-            lines.append(row(sizes, batch, dtype, options.rounds))
-            print(lines[-1], flush=True)
-    lines += ["", description(options.rounds)]
-    print("\n".join(lines[-2:]))
+    for found in run(programs, cells, [options.dtype] if options.dtype else DTYPES, options.rounds):
+        report["cells"].append(found)
+        low, high = found["control"]
+        print(f"\n{title(found)}, {found['dtype']}: A/A {low:.2f}–{high:.2f}")
+        for name in programs:
+            if name in found["absent"]:
+                print(f"  {name:30} absent: {found['absent'][name]}")
+                continue
+            text = ""
+            if name in found["ratios"]:
+                text = harness.unless_noise(Ratio(*found["ratios"][name]), found["control"])
+            off = f"off by {found['error'][name]:.0e}" if name in found["error"] else "expected"
+            print(f"  {name:30} {micro(found, name):>9} µs  {text:25} {off}", flush=True)
+    print(f"\n{digest(report)}")
+    if options.json:
+        harness.save(options.json, report)
     if options.write:
-        write("\n".join(lines))
+        here = Path(__file__).resolve().parent
+        harness.write(here / "README.md", "speed", full_tables(report))
+        harness.write(here / "README.md", "roofline", roofline.text(report))
+        harness.write(here.parent / "README.md", "speed", digest(report))
 
 
 if __name__ == "__main__":
