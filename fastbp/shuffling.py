@@ -10,7 +10,6 @@ from types import BuiltinMethodType, FunctionType, MethodDescriptorType, MethodT
 from typing import Any
 
 import numpy as np
-from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 
 from fastbp._dispatch import core
@@ -124,7 +123,7 @@ def _on_rows(shuffle: Shuffle) -> OnRows | None:
     if type(method) not in (MethodType, BuiltinMethodType):
         return None
     generator = method.__self__
-    if type(generator) is Generator:
+    if type(generator) is np.random.Generator:
         same = not python2 and method == generator.shuffle and _known_of_numpy()
         return shuffle if same else None
     if type(generator) is not Random or not _genuine(generator):
@@ -186,7 +185,7 @@ def _same_as_python(python2: bool) -> bool:
 
 def _same_as_numpy() -> bool:
     """Whether NumPy shuffles an array as it does a list, seen on samples."""
-    of_rows, of_cards = Generator(PCG64(1)), Generator(PCG64(1))
+    of_rows, of_cards = (np.random.Generator(np.random.PCG64(1)) for _ in range(2))
     for n in (*range(1, 10), 31, 32, 33, 1000):
         rows, cards = np.arange(n, dtype=np.intp), list(range(n))
         of_rows.shuffle(rows)
