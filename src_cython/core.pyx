@@ -81,13 +81,24 @@ cdef extern from "simd.h" nogil:
         FROM_ZERO
         FROM_ROW
         FROM_C
+        FROM_SCALED
+    ctypedef int fastbp_mode
+    fastbp_mode flush_subnormals "fastbp_flush_subnormals"() noexcept
+    void restore "fastbp_restore"(fastbp_mode) noexcept
+    struct fastbp_ahead:
+        const char* rows
+        Py_ssize_t row_bytes
+        const Py_ssize_t* which
+        Py_ssize_t n
+        Py_ssize_t done
+        int lines
     void multiply_float(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
-        const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float
+        const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float, fastbp_ahead*
     ) noexcept  # fmt: skip
     void multiply_double(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
-        const double*, Py_ssize_t, double*, Py_ssize_t, const double*, double
+        const double*, Py_ssize_t, double*, Py_ssize_t, const double*, double, fastbp_ahead*
     ) noexcept  # fmt: skip
     void sigmoid_float(Py_ssize_t, float*) noexcept
     void sigmoid_double(Py_ssize_t, double*) noexcept
@@ -117,6 +128,9 @@ cdef enum:
     # Bytes: the rows of blocks start on, and are padded to, lines of this length, which are
     # whole vectors of every level.
     LINE = 64
+
+cdef enum:
+    MANY = 64  # samples of a block from which on transposing the activations pays
 
 cdef enum:
     LANES = 8  # accumulators of a dot product; divides every WIDTH
@@ -239,7 +253,9 @@ def forward(
     cdef Py_ssize_t s, n, last = layout.shape[0] - 1
     cdef Py_ssize_t fan_out = layout[last, FAN_OUT]
     cdef const real* a
+    cdef fastbp_mode mode
     with nogil:
+        mode = flush_subnormals()
         while start < stop:
             n = min(rows, stop - start)
             for s in range(n):
@@ -249,6 +265,7 @@ def forward(
             for s in range(n):
                 copy(fan_out, a + s * layout[last, WIDTH], &out[start + s, 0])
             start += n
+        restore(mode)
 
 
 cdef void gather(
@@ -270,6 +287,19 @@ cdef void gather(
         load(inputs, i, scratch + s * layout[0, WIDTH])
 
 
+cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_in) noexcept nogil:
+    """Return what to fetch while the first layer's update runs: samples, yet to be named."""
+    cdef fastbp_ahead ahead
+    ahead.rows = <const char*> inputs.floats
+    ahead.row_bytes = inputs.n_0 * <Py_ssize_t> sizeof(float)
+    if inputs.floats == NULL:
+        ahead.rows = <const char*> inputs.doubles
+        ahead.row_bytes = inputs.n_0 * <Py_ssize_t> sizeof(double)
+    # A tile has some six rows of the layer.
+    ahead.lines = <int> (1 + 6 * rows * (ahead.row_bytes // LINE + 1) // fan_in)
+    return ahead
+
+
 def gradient(
     const real[::1] params,                # IN
     real[::1] grads,                       # OUT  the sum over all samples of the order
@@ -284,7 +314,9 @@ def gradient(
     """Compute the gradient of the summed cost by every parameter."""
     cdef Inputs inputs = inputs_of(X)
     cdef Py_ssize_t position = 0, count
+    cdef fastbp_mode mode
     with nogil:
+        mode = flush_subnormals()
         while position < order.shape[0]:
             count = min(rows, order.shape[0] - position)
             gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
@@ -292,9 +324,10 @@ def gradient(
             block_backward(&params[0], layout, &scratch[0], rows, count, cost, <real> 1)
             block_gradient(
                 layout, &scratch[0], rows, count, FROM_C if position else FROM_ZERO, <real> 1,
-                &grads[0],
+                &grads[0], NULL,
             )  # fmt: skip
             position += count
+        restore(mode)
 
 
 def train(
@@ -324,7 +357,10 @@ def train(
     cdef double work = 0.0, deadline = 0.0
     cdef real step
     cdef int start
+    cdef fastbp_ahead ahead = samples_ahead(inputs, rows, layout[1, FAN_IN])
+    cdef fastbp_mode mode
     with nogil:
+        mode = flush_subnormals()
         deadline = clock() + seconds
         while position < n:
             first = position - position % batch
@@ -332,17 +368,22 @@ def train(
             count = min(rows, end - position)
             gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
             block_forward(&params[0], layout, &scratch[0], rows, count)
+            ahead.which, ahead.n = &order[position] + count, min(rows, n - position - count)
+            ahead.done = 0
             # Backpropagation is linear in the output error: scaled there, deltas are steps.
             step = <real> (-rate / (end - first))
             block_backward(&params[0], layout, &scratch[0], rows, count, cost, step)
             if position == first and count == end - first:
                 # The whole mini-batch at once: straight to the parameters.
+                start = FROM_C if decay == 1 else FROM_SCALED
                 block_gradient(
-                    layout, &scratch[0], rows, count, FROM_C, <real> decay, &params[0]
+                    layout, &scratch[0], rows, count, start, <real> decay, &params[0], &ahead
                 )
             else:
                 start = FROM_ZERO if position == first else FROM_C
-                block_gradient(layout, &scratch[0], rows, count, start, <real> 1, &grads[0])
+                block_gradient(
+                    layout, &scratch[0], rows, count, start, <real> 1, &grads[0], &ahead
+                )
                 if position + count == end:
                     block_update(layout, &grads[0], <real> decay, &params[0])
             position += count
@@ -351,6 +392,7 @@ def train(
                 work = 0.0
                 if clock() > deadline:
                     break
+        restore(mode)
     return position
 
 

@@ -123,26 +123,32 @@ cdef inline void multiply(
     Py_ssize_t c_row,
     const real* row,
     real scale,
+    fastbp_ahead* ahead,
 ) noexcept nogil:
     """Compute C = start + X Y (simd.h)."""
     if real is float:
         multiply_float(
-            start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale
-        )
+            start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale,
+            ahead,
+        )  # fmt: skip
     else:
         multiply_double(
-            start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale
-        )
+            start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale,
+            ahead,
+        )  # fmt: skip
 
 
-cdef inline void transpose(
+cdef void transpose(
     Py_ssize_t n, Py_ssize_t m, const real* source, Py_ssize_t row, real* target, Py_ssize_t column
 ) noexcept nogil:
     """Copy source (n, m), rows `row` apart, to target (m, n), rows `column` apart."""
-    cdef Py_ssize_t i, j
-    for j in range(m):
-        for i in range(n):
-            target[j * column + i] = source[i * row + j]
+    # By squares of 16, so that what is read and what is written are few lines of the cache.
+    cdef Py_ssize_t i, j, i0, j0
+    for j0 in range(0, m, 16):
+        for i0 in range(0, n, 16):
+            for j in range(j0, min(j0 + 16, m)):
+                for i in range(i0, min(i0 + 16, n)):
+                    target[j * column + i] = source[i * row + j]
 
 
 cdef void layer_forward(
@@ -156,8 +162,9 @@ cdef void layer_forward(
 ) noexcept nogil:
     """Compute z = a W + bias."""
     multiply(
-        FROM_ROW, n, width, fan_in, a, width_in, 1, W, width, z, width, W + fan_in * width, 0
-    )
+        FROM_ROW, n, width, fan_in, a, width_in, 1, W, width, z, width, W + fan_in * width, 0,
+        NULL,
+    )  # fmt: skip
 
 
 cdef void layer_backward(
@@ -180,7 +187,7 @@ cdef void layer_backward(
     transpose(n, fan_out, delta, width, turned, columns)
     multiply(
         FROM_ZERO, fan_in, columns, fan_out, W, width, 1, turned, columns,
-        turned_prev, columns, NULL, 0,
+        turned_prev, columns, NULL, 0, NULL,
     )  # fmt: skip
     transpose(fan_in, n, turned_prev, columns, delta_prev, width_in)
     for s in range(n):
@@ -194,15 +201,22 @@ cdef void layer_gradient(
     Py_ssize_t width_in,
     const real* a,      # IN      (n, width_in)
     const real* delta,  # IN      (n, width), zero in the padding
-    int start,          # IN      FROM_ZERO, or FROM_C to add to what is there
+    int start,          # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
     real scale,         # IN      of the weights that are there
+    real* turned,       # WORK    (fan_in, n in lines)
     real* G,            # IN/OUT  (fan_in + 1, width)
+    fastbp_ahead* ahead,
 ) noexcept nogil:
     """Compute a^T delta (BP4), and for the bias the sum of delta (BP3), from that start."""
-    cdef Py_ssize_t s, j
+    cdef Py_ssize_t s, j, x_row = 1, x_term = width_in
     cdef real* bias = G + fan_in * width
+    if n >= MANY:
+        # The terms of a sum, one input of all samples, side by side.
+        x_row, x_term = in_lines(n, turned), 1
+        transpose(n, fan_in, a, width_in, turned, x_row)
+        a = turned
     multiply(
-        start, fan_in, width, n, a, 1, width_in, delta, width, G, width, NULL, scale
+        start, fan_in, width, n, a, x_row, x_term, delta, width, G, width, NULL, scale, ahead
     )
     if start == FROM_ZERO:
         clear(width, bias)
@@ -296,16 +310,18 @@ cdef void block_backward(
 
 cdef void block_gradient(
     const Py_ssize_t[:, ::1] layout,
-    const real* scratch,  # IN      activations and deltas
+    real* scratch,        # IN      activations and deltas; WORK behind them
     Py_ssize_t rows,
     Py_ssize_t n,
-    int start,            # IN      FROM_ZERO, or FROM_C to add to what is there
+    int start,            # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
     real scale,           # IN      of the weights that are there
     real* grads,          # IN/OUT
+    fastbp_ahead* ahead,  # IN      to be fetched meanwhile, or NULL
 ) noexcept nogil:
     """Compute the gradient of n samples, from that start."""
     cdef Py_ssize_t l
-    cdef const real* deltas = scratch + rows * total_width(layout)
+    cdef real* deltas = scratch + rows * total_width(layout)
+    cdef real* turned = deltas + rows * total_width(layout)
     for l in range(1, layout.shape[0]):
         layer_gradient(
             n,
@@ -316,7 +332,9 @@ cdef void block_gradient(
             deltas + rows * layout[l, UNIT],
             start,
             scale,
+            turned,
             grads + layout[l, OFFSET],
+            ahead if l == 1 else NULL,
         )
 
 

@@ -3,12 +3,14 @@
 static void NAME(multiply)(
     int from, ptrdiff_t n_rows, ptrdiff_t n_columns, ptrdiff_t n_terms,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
-    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale)
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
+    (void)ahead;
     for (ptrdiff_t i = 0; i < n_rows; i++) {
         REAL *const c = C + i * c_row;
         for (ptrdiff_t j = 0; j < n_columns; j++)
-            c[j] = from == FROM_ZERO ? 0 : from == FROM_ROW ? row[j] : scale * c[j];
+            c[j] = from == FROM_ZERO ? 0 : from == FROM_ROW ? row[j]
+                : from == FROM_SCALED ? scale * c[j] : c[j];
     }
     /* Terms outermost: each row of Y is loaded once for all rows of C. */
     for (ptrdiff_t p = 0; p < n_terms; p++)
@@ -28,11 +30,13 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
         const REAL shifted = x * LOG2_E + ROUND;
         const REAL whole = shifted - ROUND;
         const REAL r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
+        const REAL r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+        (void)r8; /* of float, nothing is left */
         INTEGER bits;
         memcpy(&bits, &shifted, sizeof bits);
         bits = (INTEGER)((((sizeof bits == 8) ? (uint64_t)bits : (uint32_t)bits)
                           + EXPONENT_BIAS) << MANTISSA_BITS);
         memcpy(&power, &bits, sizeof power);
-        z[i] = large ? 0 : 1 / (1 + POLYNOMIAL(r) * power);
+        z[i] = large ? 0 : 1 / (1 + EXP(r, r2, r4, r8) * power);
     }
 }

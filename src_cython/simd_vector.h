@@ -27,7 +27,9 @@ typedef INTEGER NAME(bits) __attribute__((vector_size(VECTOR_BYTES), may_alias))
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
                 VEC start = {0};                                                             \
                 if (from == FROM_ROW) start = ((const VEC *)row)[v];                         \
-                if (from == FROM_C) start = ((const VEC *)(C + i * c_row))[v] * scale;       \
+                if (from == FROM_C || from == FROM_SCALED)                                   \
+                    start = ((const VEC *)(C + i * c_row))[v];                               \
+                if (from == FROM_SCALED) start *= scale;                                     \
                 acc[i][v] = start;                                                           \
             }                                                                                \
         for (ptrdiff_t p = 0; p < n; p++) {                                                  \
@@ -61,15 +63,27 @@ typedef INTEGER NAME(bits) __attribute__((vector_size(VECTOR_BYTES), may_alias))
 /* Sums of at most this many terms at a time: a panel of Y then stays in the first cache. */
 #define SUM_BLOCK 128
 
+/* From so many rows of C on, a panel of Y whose rows lie so far apart is first copied to one
+ * place: half a page apart, they would share a few lines of the first cache. */
+#define PACKED_ROWS 64
+#define PACKED_BYTES 2048
+
+/* The next of even parts of n, each at most `most`: 13 are 4 + 3 + 3 + 3, not 4 + 4 + 4 + 1. */
+static inline int NAME(part)(ptrdiff_t n, ptrdiff_t most)
+{
+    if (n <= most) return (int)n; /* in small networks divisions are felt */
+    const ptrdiff_t parts = (n + most - 1) / most;
+    return (int)((n + parts - 1) / parts);
+}
+
 /* All tiles of a panel of C: the columns of its tiles, and n terms of the sums. */
-static void NAME(panel)(
+static void __attribute__((noinline)) NAME(panel)(
     int columns, int from, ptrdiff_t n_rows, ptrdiff_t n,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
-    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale)
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
     while (n_rows > 0) {
-        const ptrdiff_t most = MOST_ROWS(columns), parts = (n_rows + most - 1) / most;
-        const int rows = (int)((n_rows + parts - 1) / parts);
+        const int rows = NAME(part)(n_rows, MOST_ROWS(columns));
         switch (columns) {
 #if MOST_COLUMNS == 4
         case 4: switch (rows) { UP_TO_6(4) } break;
@@ -80,28 +94,44 @@ static void NAME(panel)(
         case 2: switch (rows) { UP_TO_6(2) } break;
 #endif
         }
+        if (ahead) fastbp_fetch(ahead);
         X += rows * x_row;
         C += rows * c_row;
         n_rows -= rows;
     }
 }
 
+/* The same, with the panel of Y copied to one place first. */
+static void __attribute__((noinline)) NAME(packed_panel)(
+    int columns, int from, ptrdiff_t n_rows, ptrdiff_t n,
+    const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
+{
+    VEC packed[SUM_BLOCK * MOST_COLUMNS];
+    for (ptrdiff_t p = 0; p < n; p++)
+        for (int v = 0; v < columns; v++)
+            packed[p * columns + v] = ((const VEC *)(Y + p * y_row))[v];
+    NAME(panel)(
+        columns, from, n_rows, n, X, x_row, x_term, (const REAL *)packed, columns * SIZE,
+        C, c_row, row, scale, ahead);
+}
+
 static void NAME(multiply)(
     int from, ptrdiff_t n_rows, ptrdiff_t n_columns, ptrdiff_t n_terms,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
-    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale)
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
     ptrdiff_t left = n_columns / SIZE;
     while (left > 0) {
-        /* Even parts: 13 vectors are 4 + 3 + 3 + 3, not 4 + 4 + 4 + 1. */
-        const ptrdiff_t parts = (left + MOST_COLUMNS - 1) / MOST_COLUMNS;
-        const int columns = (int)((left + parts - 1) / parts);
+        const int columns = NAME(part)(left, MOST_COLUMNS);
         ptrdiff_t done = 0;
         do {
             const ptrdiff_t n = n_terms - done < SUM_BLOCK ? n_terms - done : SUM_BLOCK;
-            NAME(panel)(
-                columns, done ? FROM_C : from, n_rows, n, X + done * x_term, x_row, x_term,
-                Y + done * y_row, y_row, C, c_row, row, done ? 1 : scale);
+            const int now = done ? FROM_C : from;
+            (n_rows >= PACKED_ROWS && y_row * (ptrdiff_t)sizeof(REAL) >= PACKED_BYTES
+                 ? NAME(packed_panel) : NAME(panel))(
+                columns, now, n_rows, n, X + done * x_term, x_row, x_term, Y + done * y_row,
+                y_row, C, c_row, row, scale, ahead);
             done += n;
         } while (done < n_terms);
         left -= columns;
@@ -121,8 +151,10 @@ static inline VEC NAME(sigmoid_of)(VEC z)
     const VEC shifted = x * LOG2_E + ROUND;
     const VEC whole = shifted - ROUND;
     const VEC r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
+    const VEC r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+    (void)r8; /* of float, nothing is left */
     const VEC power = (VEC)(((BITS)shifted + EXPONENT_BIAS) << MANTISSA_BITS);
-    const VEC a = 1 / (1 + POLYNOMIAL(r) * power);
+    const VEC a = 1 / (1 + EXP(r, r2, r4, r8) * power);
     return (VEC)((BITS)a & ~large);
 }
 
@@ -154,3 +186,5 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
 #undef MOST_COLUMNS
 #undef MOST_ROWS
 #undef SUM_BLOCK
+#undef PACKED_ROWS
+#undef PACKED_BYTES

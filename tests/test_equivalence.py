@@ -112,6 +112,34 @@ def test_gradients_equal_the_references(dtype, sizes, batch, cost, seed):
 
 
 @both_dtypes
+def test_wide_layers_and_blocks_of_many_samples(dtype):
+    """Where panels are packed, activations transposed and sums cut, gradients are the same."""
+    sizes = [130, 530, 70, 5]
+    reference, fast = twins(sizes, dtype=dtype, seed=2)
+    data = pairs(sizes, 150, 2, dtype)
+    right = reference_gradient(reference, data)
+    *found, padding = block_gradient(fast, data, "CrossEntropyCost")
+    for f, r in zip(found[0] + found[1], right[0] + right[1], strict=True):
+        assert np.abs(f - r).max() <= WORST_LAYER[dtype] * np.abs(r).max()
+    assert not padding.any()
+
+
+@both_dtypes
+def test_subnormal_numbers_are_zero_in_kernels_alone(dtype):
+    """They would slow the core a hundredfold; outside it they are what they were."""
+    sizes, least = [40, 20, 3], np.finfo(dtype).smallest_subnormal
+    _, fast = twins(sizes, dtype=dtype)
+    _, right = twins(sizes, dtype=dtype)
+    Y = np.linspace(0, 1, 30).reshape(10, 3)
+    for net, value in ((fast, 1000 * least), (right, 0)):
+        X = np.full((10, 40), value, dtype)
+        net.SGD(Dataset(X, Y), 2, 5, 0.5, shuffle=False, verbose=False)
+    assert flat(fast.weights, fast.biases).tobytes() == flat(right.weights, right.biases).tobytes()
+    numbers = np.full(64, least)
+    assert (numbers * dtype(3) > 0).all()
+
+
+@both_dtypes
 def test_most_gradients_are_far_inside_the_bound(dtype):
     """99 of 100 gradients are as near to the reference as rounding allows."""
     rng = random.Random(5)

@@ -39,7 +39,7 @@ BUGS = {
     ),
     "the last row of a block is skipped": (
         "layers.pxi",
-        [("start, fan_in, width, n, a, 1", "start, fan_in, width, n - (n > 1), a, 1")],
+        [("start, fan_in, width, n, a, x_row", "start, fan_in, width, n - (n > 1), a, x_row")],
     ),
     "the last input is skipped": (
         "layers.pxi",
@@ -66,7 +66,28 @@ BUGS = {
     "the permutation is ignored": ("core.pyx", [("i = order[first + s]", "i = first + s")]),
     "a single row is skipped": ("simd_vector.h", [("while (n_rows > 0)", "while (n_rows > 1)")]),
     "long sums start anew": ("simd_vector.h", [("done ? FROM_C : from", "from")]),
-    "decay once for each part of a sum": ("simd_vector.h", [("done ? 1 : scale", "scale")]),
+    "a packed panel repeats its first row": (
+        "simd_vector.h",
+        [
+            (
+                "packed[p * columns + v] = ((const VEC *)(Y + p * y_row))",
+                "packed[p * columns + v] = ((const VEC *)Y)",
+            )
+        ],
+    ),
+    "transposed activations without the last square": (
+        "layers.pxi",
+        [
+            (
+                "transpose(n, fan_in, a, width_in, turned, x_row)",
+                "transpose(n, fan_in - fan_in % 16, a, width_in, turned, x_row)",
+            )
+        ],
+    ),
+    "subnormal numbers stay flushed": (
+        "core.pyx",
+        [("                    break\n        restore(mode)", "                    break")],
+    ),
     "no end of the sigmoid": ("simd_vector.h", [("(BITS)a & ~large", "(BITS)a")]),
     "the sigmoid leaves out the remainder": ("simd_vector.h", [("if (i < n)", "if (i > n)")]),
 }
