@@ -295,8 +295,8 @@ cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_i
     if inputs.floats == NULL:
         ahead.rows = <const char*> inputs.doubles
         ahead.row_bytes = inputs.n_0 * <Py_ssize_t> sizeof(double)
-    # A tile has some six rows of the layer.
-    ahead.lines = <int> (1 + 6 * rows * (ahead.row_bytes // LINE + 1) // fan_in)
+    ahead.which, ahead.n, ahead.done = NULL, 0, 0
+    ahead.lines = <int> (1 + 8 * rows * (ahead.row_bytes // LINE + 1) // fan_in)
     return ahead
 
 

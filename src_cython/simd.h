@@ -39,7 +39,7 @@ struct fastbp_ahead {
     const ptrdiff_t *which;  /* the rows that come next */
     ptrdiff_t n;             /* how many */
     ptrdiff_t done;          /* bytes of the first of them that are on their way */
-    int lines;               /* to fetch at each call */
+    int lines;               /* to fetch for every eight rows of a tile */
 };
 
 #ifdef __GNUC__
@@ -79,9 +79,9 @@ static inline fastbp_mode fastbp_flush_subnormals(void) { return 0; }
 static inline void fastbp_restore(fastbp_mode before) { (void)before; }
 #endif
 
-static inline void fastbp_fetch(struct fastbp_ahead *ahead)
+static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 {
-    for (int i = 0; i < ahead->lines && ahead->n > 0; i++) {
+    for (int i = rows * ahead->lines; i > 0 && ahead->n > 0; i -= 8) {
         FASTBP_PREFETCH(ahead->rows + *ahead->which * ahead->row_bytes + ahead->done);
         ahead->done += FASTBP_LINE;
         if (ahead->done >= ahead->row_bytes) {

@@ -94,7 +94,7 @@ static void __attribute__((noinline)) NAME(panel)(
         case 2: switch (rows) { UP_TO_6(2) } break;
 #endif
         }
-        if (ahead) fastbp_fetch(ahead);
+        if (ahead) fastbp_fetch(ahead, rows);
         X += rows * x_row;
         C += rows * c_row;
         n_rows -= rows;
