@@ -1,6 +1,6 @@
 """How the cost of a mini-batch grows with its size, and with width and depth.
 
-python benchmarks/growth.py               all three, float64
+python benchmarks/growth.py               all of them, float64
 python benchmarks/growth.py --along batch
 python benchmarks/growth.py --write       and put the tables into benchmarks/README.md
 """
@@ -17,6 +17,8 @@ from contenders import AGAIN, OURS, contenders
 ALONG = {
     "batch": [([784, 30, 10], batch) for batch in (1, 2, 5, 10, 20, 50, 100, 200, 500)],
     "width": [([784, width, 10], 10) for width in (10, 30, 100, 300, 1000)],
+    # NumPy's products are OpenBLAS: would a BLAS pay for wide layers?
+    "two wide layers": [([784, width, width, 10], 128) for width in (128, 256, 512, 1024, 2048)],
     "depth": [([64] * (hidden + 1) + [10], 10) for hidden in (1, 2, 4, 8)],
 }
 OTHERS = (speed.NUMPY, "JAX, scan")
@@ -54,7 +56,7 @@ def main():
     parser.add_argument("--write", action="store_true", help="put the tables into the README")
     options = parser.parse_args()
     if options.write and options.along:
-        parser.error("--write takes all three")
+        parser.error("--write takes all of them")
     facts = harness.about(options.rounds)
     known = contenders()
     programs = {name: known[name] for name in (OURS, *OTHERS, AGAIN)}
