@@ -56,6 +56,7 @@ class Layout:
     def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.sizes = sizes
         self.dtype = dtype
+        self.itemsize = dtype.itemsize
         self._weight_shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
         self._bias_shapes = [(n, 1) for n in sizes[1:]]
         vector = core.ALIGNMENT // dtype.itemsize
@@ -77,9 +78,6 @@ class Layout:
             offset += (fan_in + 1) * width if layer else 0
             unit += width
         self.length = offset
-        self.activations = np.ascontiguousarray(
-            self.table[1:, _COLUMN["activation"]], dtype=np.intc
-        )
         self._scratch_per_row = 2 * unit
         self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
         self.block_rows = max(1, min(_BLOCK_ROWS, _BLOCK_WORK // offset))
@@ -88,6 +86,14 @@ class Layout:
     def empty(self) -> NDArray[Any]:
         """Return an uninitialised block."""
         return _aligned(self.length, self.dtype)
+
+    def fresh(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Return uninitialised ``(biases, weights)``, in the book's shapes."""
+        dtype = self.dtype
+        return (
+            [np.empty(shape, dtype) for shape in self._bias_shapes],
+            [np.empty(shape, dtype) for shape in self._weight_shapes],
+        )
 
     def scratch(self, rows: int) -> NDArray[Any]:
         """Return scratch for the activations and errors of ``rows`` samples."""
