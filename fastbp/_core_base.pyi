@@ -32,6 +32,16 @@ def backprop(
     new_b: list[NDArray[Any]],
     new_w: list[NDArray[Any]],
 ) -> bool | None: ...
+def pack(
+    layout: NDArray[intp],
+    itemsize: int,
+    biases: Any,
+    weights: Any,
+    block: NDArray[Any] | None,
+    back: bool,
+    search: bool,
+) -> bool: ...
+def columns(values: tuple[Any, ...], start: int, rows: NDArray[Any]) -> bool: ...
 def forward(
     params: NDArray[Any],
     layout: NDArray[intp],

@@ -319,10 +319,11 @@ class Model:
         layout, biases, weights = self._checked(finite=True)
         data = samples.gate(mini_batch, layout.sizes, "mini_batch", y="columns")
         Y = samples.targets(data, layout.sizes[-1], self.dtype)
-        # The same sums as above: another form of the samples changes no bit.
-        pairs = [(x.reshape(-1, 1), y.reshape(-1, 1)) for x, y in zip(data.X, Y, strict=True)]
-        if self._small_step(layout, biases, weights, pairs, eta, decay, cost):
-            return
+        if len(data) <= layout.block_rows:
+            # The same sums as above: another form of the samples changes no bit.
+            pairs = [(x.reshape(-1, 1), y.reshape(-1, 1)) for x, y in zip(data.X, Y, strict=True)]
+            if self._small_step(layout, biases, weights, pairs, eta, decay, cost):
+                return
         block = layout.pack(biases, weights)
         training.descend(
             layout,

@@ -103,35 +103,22 @@ class Layout:
     def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
         """Return a block that holds copies of these arrays."""
         block = self.empty()
-        block[:] = 0  # the padding must be zero, and stays so
-        for matrix, b, w in zip(self._matrices(block), biases, weights, strict=True):
-            matrix[:-1] = w.T
-            matrix[-1] = b[:, 0]
+        if not core.pack(self.table, self.itemsize, biases, weights, block, False, False):
+            raise RuntimeError("weights or biases were changed while they were looked at")
         return block
 
     def unpack(self, block: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return fresh ``(biases, weights)`` from a block, in the book's shapes."""
-        biases, weights = [], []
-        for matrix in self._matrices(block):
-            biases.append(matrix[-1].reshape(-1, 1).copy())
-            weights.append(matrix[:-1].T.copy(order="C"))
+        biases, weights = self.fresh()
+        core.pack(self.table, self.itemsize, biases, weights, block, True, False)
         return biases, weights
-
-    def _matrices(self, block: NDArray[Any]) -> list[NDArray[Any]]:
-        """Return views (fan_in + 1, fan_out) of each layer's matrix, without its padding."""
-        matrices = []
-        for row in self.table[1:]:
-            fan_in, fan_out, width, offset = (
-                int(row[_COLUMN[name]]) for name in ("fan_in", "fan_out", "width", "offset")
-            )
-            padded = block[offset : offset + (fan_in + 1) * width].reshape(fan_in + 1, width)
-            matrices.append(padded[:, :fan_out])
-        return matrices
 
     def check(
         self, biases: Any, weights: Any, *, finite: bool = False
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return the public arrays fit for the core; copies only of those that are not."""
+        if core.pack(self.table, self.itemsize, biases, weights, None, False, finite):
+            return list(biases), list(weights)  # nearly always
         checked_w = self._check_list(weights, "weights", self._weight_shapes, finite)
         checked_b = self._check_list(biases, "biases", self._bias_shapes, finite)
         return checked_b, checked_w

@@ -18,6 +18,7 @@ from cpython.buffer cimport (
 )
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
 
 from numpy import ndarray as numpys_ndarray
 
@@ -325,3 +326,104 @@ def backprop(
     free(held)
     free(memory)
     return None if result < 0 else result == 1
+
+
+# -- the gate of longer runs ---------------------------------------------------------
+
+
+cdef bint all_held_finite(
+    const Py_ssize_t* table, Py_ssize_t last, Py_ssize_t itemsize, const Py_buffer* held
+) noexcept nogil:
+    """Whether biases and weights are finite."""
+    cdef Py_ssize_t i, n
+    cdef bint good = True
+    for i in range(2 * last):
+        n = held[i].len // itemsize
+        if itemsize == sizeof(float):
+            good = finite(n, <const float*> held[i].buf) and good
+        else:
+            good = finite(n, <const double*> held[i].buf) and good
+    return good
+
+
+cdef void pack_layers(
+    const Py_ssize_t* table, Py_ssize_t last, bint back, const Py_buffer* held, real* block
+) noexcept nogil:
+    """Copy biases and weights to the block, and zeros to its padding; or all back."""
+    cdef Py_ssize_t l, k, fan_in, fan_out, width
+    cdef real* w
+    cdef real* b
+    cdef real* W
+    for l in range(last):
+        table += N_COLUMNS
+        fan_in, fan_out, width = table[FAN_IN], table[FAN_OUT], table[WIDTH]
+        b, w, W = <real*> held[l].buf, <real*> held[last + l].buf, block + table[OFFSET]
+        if back:
+            transpose(fan_in, fan_out, W, width, w, fan_in)
+            copy(fan_out, W + fan_in * width, b)
+        else:
+            transpose(fan_out, fan_in, w, fan_in, W, width)
+            copy(fan_out, b, W + fan_in * width)
+            for k in range(fan_in + 1):
+                clear(width - fan_out, W + k * width + fan_out)
+
+
+def pack(
+    const Py_ssize_t[:, ::1] layout,  # IN
+    Py_ssize_t itemsize,              # IN   of the network's type
+    biases,                           # IN   anything; OUT if back
+    weights,                          # IN   anything; OUT if back
+    block,                            # OUT  aligned, of the layout; IN if back; or None
+    bint back,                        # IN   whether to copy from the block
+    bint search,                      # IN   whether to look for NaN and infinity
+):
+    """Copy biases and weights to the block, or back; without a block, only look at them.
+
+    Return whether all could be read, and is finite if that is searched for.
+    """
+    cdef Py_ssize_t last = layout.shape[0] - 1, i
+    cdef const Py_ssize_t* table = &layout[0, 0]
+    cdef Py_buffer* held = <Py_buffer*> calloc(2 * last + 1, sizeof(Py_buffer))
+    cdef bint good
+    if held == NULL:
+        raise MemoryError
+    good = hold_layers(biases, False, table, last, itemsize, held) and hold_layers(
+        weights, True, table, last, itemsize, held + last
+    )
+    if good and block is not None:
+        PyObject_GetBuffer(block, held + 2 * last, PyBUF_C_CONTIGUOUS)
+    if good:
+        with nogil:
+            if search:
+                good = all_held_finite(table, last, itemsize, held)
+            if held[2 * last].buf != NULL:
+                if itemsize == sizeof(float):
+                    pack_layers(table, last, back, held, <float*> held[2 * last].buf)
+                else:
+                    pack_layers(table, last, back, held, <double*> held[2 * last].buf)
+    for i in range(2 * last + 1):
+        PyBuffer_Release(held + i)
+    free(held)
+    return good
+
+
+def columns(values, Py_ssize_t start, rows):
+    """Copy the columns ``values[start:start + len(rows)]``, a tuple's, to the rows.
+
+    Return whether all could be read: they are of one type, that of the rows.
+    """
+    cdef Py_buffer target, view
+    cdef Py_ssize_t i, n, size
+    cdef bint good = True
+    PyObject_GetBuffer(rows, &target, PyBUF_C_CONTIGUOUS)
+    n, size = target.shape[0], target.shape[1]
+    for i in range(n):
+        memset(&view, 0, sizeof(view))
+        good = hold((<tuple> values)[start + i], size, 1, target.itemsize, &view)
+        if good:
+            memcpy(<char*> target.buf + i * size * target.itemsize, view.buf, view.len)
+        PyBuffer_Release(&view)
+        if not good:
+            break
+    PyBuffer_Release(&target)
+    return good

@@ -147,7 +147,7 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
     }
 }
 
-#define DOTS_BLOCK (2048 / (ptrdiff_t)sizeof(REAL))
+#define DOTS_BLOCK (4096 / (ptrdiff_t)sizeof(REAL))
 
 /* ROWS of W times SAMPLES: a vector for each sum. */
 #define DOTS(ROWS, SAMPLES)                                                                  \
@@ -223,8 +223,9 @@ static void NAME(dots)(
     ptrdiff_t n_rows, ptrdiff_t n_samples, ptrdiff_t n, const REAL *W,
     const REAL *X, ptrdiff_t x_row, const REAL *bias, REAL *Z, ptrdiff_t z_row)
 {
-    /* Parts of the sums so short that all samples stay in the first cache for all rows. */
-    const ptrdiff_t part = n_samples > 1 ? DOTS_BLOCK : n;
+    /* Even parts of the sums, so short that samples stay in the first cache for all rows. */
+    const ptrdiff_t parts = n_samples > 1 ? (n + DOTS_BLOCK - 1) / DOTS_BLOCK : 1;
+    const ptrdiff_t part = ((n + parts - 1) / parts + SIZE - 1) / SIZE * SIZE;
     for (ptrdiff_t p = 0; p < n; p += part) {
         const ptrdiff_t now = n - p < part ? n - p : part;
         for (ptrdiff_t i = 0, rows; i < n_rows; i += rows) {

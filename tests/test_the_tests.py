@@ -104,7 +104,7 @@ def broken(tmp_path_factory):
         command = (
             f"{sys.executable} setup.py -q build_ext --inplace && "
             f"{sys.executable} -m pytest -q -x -p no:cacheprovider "
-            "tests/test_equivalence.py tests/test_sigmoid.py"
+            "tests/test_equivalence.py tests/test_sigmoid.py tests/test_few.py"
         )
         environment = {
             **os.environ,
