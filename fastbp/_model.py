@@ -217,9 +217,12 @@ class Model:
         layout = self._layout()
         nabla_b, nabla_w = nablas = layout.fresh()
         what = COSTS[cost], 1.0, False, 0.0  # the gradient itself, added to nothing
-        if core.backprop(
-            layout.table, layout.itemsize, *self._parameters, [(x, y)], *what, nabla_b, nabla_w
-        ) is not None:
+        if (
+            core.backprop(
+                layout.table, layout.itemsize, *self._parameters, [(x, y)], *what, nabla_b, nabla_w
+            )
+            is not None
+        ):
             return nablas
         x = _private(samples.column(x, layout.sizes[0], "input", "x"), self.dtype)
         y = _private(samples.column(y, layout.sizes[-1], "output", "y"), self.dtype)

@@ -275,8 +275,8 @@ static REAL NAME(combine_panel)(
     const REAL *B, REAL scale, REAL *C, ptrdiff_t c_row)
 {
     VEC bad = {0};
-    while (n_rows > 0) {
-        const int rows = NAME(piece)(n_rows, 4);
+    for (int rows; n_rows > 0; n_rows -= rows) {
+        rows = NAME(piece)(n_rows, 4);
         switch (10 * rows + columns) {
 #if MOST_COLUMNS == 4
         case 44: COMBINE(4, 4)
@@ -293,7 +293,6 @@ static REAL NAME(combine_panel)(
         X += rows * x_row;
         if (B) B += rows * c_row;
         C += rows * c_row;
-        n_rows -= rows;
     }
     return NAME(total)(&bad);
 }

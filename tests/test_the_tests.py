@@ -61,16 +61,27 @@ BUGS = {
         [("p = n / SIZE * SIZE; p < n", "p = n / SIZE * SIZE; p < n - 1")],
     ),
     "few samples: long sums start anew": ("simd_vector.h", [("p ? z : bias + i", "bias + i")]),
-    "few samples: the last columns are skipped": ("simd_vector.h", [("j < n) {", "j + SIZE <= n) {")]),
+    "few samples: the last columns are skipped": (
+        "simd_vector.h",
+        [("j < n) {", "j + SIZE <= n) {")],
+    ),
     "few samples: no slope": (
         "few.pxi",
         [("<int> below[ACTIVATION], fan_in, a", "<int> below[ACTIVATION], 0, a")],
     ),
     "few samples: the last errors are left out of the bias": (
         "few.pxi",
-        [("        for s in range(n):\n            for j in range(fan_out):", "        for s in range(n - (n > 1)):\n            for j in range(fan_out):")],
+        [
+            (
+                "        for s in range(n):\n            for j in range(fan_out):",
+                "        for s in range(n - (n > 1)):\n            for j in range(fan_out):",
+            )
+        ],
     ),
-    "few samples: no decay": ("few.pxi", [("w if add else NULL, decay,", "w if add else NULL, 1,")]),
+    "few samples: no decay": (
+        "few.pxi",
+        [("w if add else NULL, decay,", "w if add else NULL, 1,")],
+    ),
     "a step divided by the full batch": ("core.pyx", [("-rate / (end - first)", "-rate / batch")]),
     "the permutation is ignored": ("core.pyx", [("i = order[first + s]", "i = first + s")]),
     "a single row is skipped": ("simd_vector.h", [("while (n_rows > 0)", "while (n_rows > 1)")]),
