@@ -278,8 +278,9 @@ def _columns(
     check_finite: bool,
 ) -> NDArray[Any]:
     """Return columns (size, 1) as the rows of one array (n, size)."""
-    dtype, n = getattr(values[0], "dtype", None), len(values)
-    rows = np.empty((n, size), dtype if dtype == _checks.FLOAT32 else _checks.FLOAT64)
+    n, first = len(values), values[0]
+    single = type(first) is np.ndarray and first.dtype == _checks.FLOAT32
+    rows = np.empty((n, size), _checks.FLOAT32 if single else _checks.FLOAT64)
     if not all(  # nearly always they are; in parts, so that Ctrl-C is seen in between
         core.columns(values, start, rows[start : start + 4096]) for start in range(0, n, 4096)
     ):

@@ -228,13 +228,11 @@ def feedforward(
     cdef const Py_ssize_t* table = &layout[0, 0]
     cdef Py_ssize_t n_out = layout[last, FAN_OUT], unit = layout[last, UNIT]
     cdef Py_buffer* held = <Py_buffer*> calloc(2 * last + 2, sizeof(Py_buffer))
-    cdef void* memory = malloc(scratch_bytes(table, last, itemsize) + LINE)
-    cdef void* scratch = aligned(memory)
+    cdef void* memory = NULL
+    cdef void* scratch
     cdef Py_buffer* x_held = held + 2 * last
-    cdef bint good
-    if held == NULL or memory == NULL:
-        free(held)
-        free(memory)
+    cdef bint good, short_of_memory = False
+    if held == NULL:
         raise MemoryError
     good = (
         hold_layers(biases, False, table, last, itemsize, held)
@@ -243,6 +241,10 @@ def feedforward(
         and hold(out, n_out, 1, itemsize, x_held + 1)
     )
     if good:
+        memory = malloc(scratch_bytes(table, last, itemsize) + LINE)
+        short_of_memory = memory == NULL
+    if memory != NULL:
+        scratch = aligned(memory)
         with nogil:
             if itemsize == sizeof(float):
                 good = few_forward(table, last, held, x_held, 1, 1, <float*> scratch)
@@ -254,6 +256,8 @@ def feedforward(
         PyBuffer_Release(held + i)
     free(held)
     free(memory)
+    if short_of_memory:
+        raise MemoryError
     return good
 
 
@@ -279,18 +283,15 @@ def backprop(
     cdef Py_ssize_t n_in = layout[0, FAN_OUT], n_out = layout[last, FAN_OUT]
     cdef Py_buffer* held
     cdef Py_buffer* view
-    cdef void* memory
-    cdef bint good
+    cdef void* memory = NULL
+    cdef bint good, short_of_memory = False
     cdef int result = -1
     if type(pairs) is not list:
         return None
     n = len(<list> pairs)
     used = 4 * last + 2 * n
     held = <Py_buffer*> calloc(used, sizeof(Py_buffer))
-    memory = malloc(2 * n * scratch_bytes(table, last, itemsize) + LINE)
-    if held == NULL or memory == NULL:
-        free(held)
-        free(memory)
+    if held == NULL:
         raise MemoryError
     good = (
         hold_layers(biases, False, table, last, itemsize, held)
@@ -311,6 +312,9 @@ def backprop(
         )
         view += 2
     if good:
+        memory = malloc(2 * n * scratch_bytes(table, last, itemsize) + LINE)
+        short_of_memory = memory == NULL
+    if memory != NULL:
         with nogil:
             if itemsize == sizeof(float):
                 result = few(
@@ -325,6 +329,8 @@ def backprop(
         PyBuffer_Release(held + i)
     free(held)
     free(memory)
+    if short_of_memory:
+        raise MemoryError
     return None if result < 0 else result == 1
 
 

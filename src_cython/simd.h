@@ -14,16 +14,20 @@
  * Columns come in whole lines of 64 bytes, and Y, C and row are aligned to them. sigmoid(n, z)
  * works in place on any n values.
  *
- * dots(n_rows, n_samples, n, W, X, x_row, bias, Z, z_row) computes, for i < n_rows and s < n_samples,
+ * dots(n_rows, n_samples, n, W, X, x_row, bias, Z, z_row) computes, for i < n_rows and
+ * s < n_samples,
  *
  *   Z[s z_row + i] = bias[i] + sum over p < n of W[i n + p] X[s x_row + p]
  *
- * combine(n_rows, n, n_terms, X, x_row, x_term, Y, y_row, B, scale, C, c_row) computes, for i < n_rows
- * and j < n,
+ * combine(n_rows, n, n_terms, X, x_row, x_term, Y, y_row, B, scale, C, c_row) computes, for
+ * i < n_rows and j < n,
  *
- *   C[i c_row + j] = scale B[i c_row + j] + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
+ *   C[i c_row + j] = scale B[i c_row + j]
+ *                    + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
  *
- * without the first term if B is NULL. C overlaps no operand. It returns 0 if all is finite, else NaN.
+ * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
+ * no operand: columns may be computed twice.
+ *
  * finite(n, values) is whether all of any n values are.
  *
  * With gcc and clang these are written in vector types, simd_vector.h: plain loops were

@@ -67,11 +67,10 @@ class Block:
 
     def padding(self, block):
         """Return the values of the block that are no parameter: they must stay zero."""
-        ones = self.layout.empty()
-        ones[:] = 0
-        for matrix in self.layout._matrices(ones):
-            matrix[:] = 1
-        return block[ones == 0]
+        parts = self.layout.fresh()
+        for part in (*parts[0], *parts[1]):
+            part[:] = 1
+        return block[self.layout.pack(*parts) == 0]
 
 
 def block_gradient(net, data, cost):
