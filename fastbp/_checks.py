@@ -1,5 +1,6 @@
 """What may count as a number, an integer, an array of reals; every gate asks here."""
 
+import math
 import operator
 from numbers import Real
 from typing import Any
@@ -32,6 +33,8 @@ def integer(value: Any, where: str, least: int) -> int:
 
 def number(value: Any, where: str) -> float:
     """Return ``value`` as a finite float."""
+    if type(value) is float and math.isfinite(value):
+        return value  # nearly always
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if not isinstance(value, Real):

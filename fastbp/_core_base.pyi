@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from numpy import intc, intp
+from numpy import intp
 from numpy.typing import NDArray
 
 LEVEL: Final[str]
@@ -17,22 +17,31 @@ ACTIVATIONS: Final[dict[str, int]]
 COSTS: Final[dict[str, int]]
 
 def feedforward(
-    x: NDArray[Any],
-    weights: list[NDArray[Any]],
-    biases: list[NDArray[Any]],
-    codes: NDArray[intc],
-    activations: list[NDArray[Any]],
-) -> None: ...
+    layout: NDArray[intp], itemsize: int, biases: Any, weights: Any, x: Any, out: NDArray[Any]
+) -> bool: ...
 def backprop(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    weights: list[NDArray[Any]],
-    codes: NDArray[intc],
+    layout: NDArray[intp],
+    itemsize: int,
+    biases: Any,
+    weights: Any,
+    pairs: Any,
     cost: int,
-    activations: list[NDArray[Any]],
-    nabla_b: list[NDArray[Any]],
-    nabla_w: list[NDArray[Any]],
-) -> None: ...
+    scale: float,
+    add: bool,
+    decay: float,
+    new_b: list[NDArray[Any]],
+    new_w: list[NDArray[Any]],
+) -> bool | None: ...
+def pack(
+    layout: NDArray[intp],
+    itemsize: int,
+    biases: Any,
+    weights: Any,
+    block: NDArray[Any] | None,
+    back: bool,
+    search: bool,
+) -> bool: ...
+def columns(values: tuple[Any, ...], start: int, rows: NDArray[Any]) -> bool: ...
 def forward(
     params: NDArray[Any],
     layout: NDArray[intp],

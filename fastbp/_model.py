@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -35,6 +34,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def _private(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a copy for the core, which code of the user's that runs later cannot reach."""
+    return _checks.cast(array, dtype).copy()
+
+
+def _read(done: bool) -> None:
+    if not done:
+        raise RuntimeError("weights or biases were changed while they were looked at")
+
+
 class Shipped:
     """A book class and its module's functions as shipped, to see what a user overrides."""
 
@@ -53,6 +62,25 @@ class Shipped:
             elif name in own or getattr(cls, name, None) is not self._methods[name]:
                 return True
         return False
+
+
+class _Writing:
+    """A context that holds a network's guard."""
+
+    __slots__ = ("_guard",)
+
+    def __init__(self, guard: threading.RLock) -> None:
+        self._guard = guard
+
+    def __enter__(self) -> None:
+        if not self._guard.acquire(blocking=False):
+            raise RuntimeError(
+                "this network is being trained in another thread; "
+                "train a copy (copy.deepcopy), or wait for the other call to return"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._guard.release()
 
 
 class Model:
@@ -135,19 +163,9 @@ class Model:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self).copy()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> _Writing:
         """Hold the network for a call that changes it; re-entrant, but never waiting."""
-        guard = self._own_guard()
-        if not guard.acquire(blocking=False):
-            raise RuntimeError(
-                "this network is being trained in another thread; "
-                "train a copy (copy.deepcopy), or wait for the other call to return"
-            )
-        try:
-            yield
-        finally:
-            guard.release()
+        return _Writing(self._own_guard())
 
     def _own_guard(self) -> threading.RLock:
         # Made at the first call: a user's __init__ may not call ours, nor does unpickling.
@@ -163,43 +181,58 @@ class Model:
         # A list that a program goes on to use for its next network changes nothing here.
         return checked if self.sizes is given else parameters.check_sizes(self.sizes)
 
+    def _layout(self) -> parameters.Layout:
+        return parameters.layout(self._sizes(), self.dtype)
+
     def _checked(self, *, finite: bool = False) -> tuple[parameters.Layout, Arrays, Arrays]:
         """Return layout, biases and weights of one whole state, fit for the core."""
-        layout = parameters.layout(self._sizes(), self.dtype)
+        layout = self._layout()
         biases, weights = self._parameters
         return layout, *layout.check(biases, weights, finite=finite)
 
     # -- one sample and blocks of samples ----------------------------------------------
 
+    # Each method here first tries the core's own gate, which takes what is nearly always
+    # given; of anything else the Python gate makes that, or says what is wrong with it.
+
     def _feedforward(self, a: Any) -> NDArray[Any]:
+        layout = self._layout()
+        out = np.empty((layout.sizes[-1], 1), self.dtype)
+        if core.feedforward(layout.table, layout.itemsize, *self._parameters, a, out):
+            return out
         if isinstance(a, Dataset):
             a = a[:]
-            samples.fit(a, self._sizes(), "a")
+            samples.fit(a, layout.sizes, "a")
             return self._outputs(a.X)
-        a = samples.inputs(a, self._sizes()[0], "a")
+        a = samples.inputs(a, layout.sizes[0], "a")
         if a.shape[1] == 1:
-            x = _checks.cast(a, self.dtype)
-            return self._activations(x, *self._checked())[-1]  # last: a may run code
+            x = _private(a, self.dtype)
+            layout, biases, weights = self._checked()  # last: a may run code
+            out = np.empty((layout.sizes[-1], 1), self.dtype)
+            _read(core.feedforward(layout.table, layout.itemsize, biases, weights, x, out))
+            return out
         return np.ascontiguousarray(self._outputs(np.ascontiguousarray(a.T)).T)
 
-    def _activations(
-        self, x: NDArray[Any], layout: parameters.Layout, biases: Arrays, weights: Arrays
-    ) -> Arrays:
-        """Return the activations of layers 1 to L for the column ``x``."""
-        activations = [np.empty((n, 1), self.dtype) for n in layout.sizes[1:]]
-        core.feedforward(x, weights, biases, layout.activations, activations)
-        return activations
-
     def _backprop(self, x: Any, y: Any, cost: str) -> tuple[Arrays, Arrays]:
-        sizes = self._sizes()
-        x = _checks.cast(samples.column(x, sizes[0], "input", "x"), self.dtype)
-        y = _checks.cast(samples.column(y, sizes[-1], "output", "y"), self.dtype)
+        layout = self._layout()
+        nabla_b, nabla_w = nablas = layout.fresh()
+        what = COSTS[cost], 1.0, False, 0.0  # the gradient itself, added to nothing
+        if (
+            core.backprop(
+                layout.table, layout.itemsize, *self._parameters, [(x, y)], *what, nabla_b, nabla_w
+            )
+            is not None
+        ):
+            return nablas
+        x = _private(samples.column(x, layout.sizes[0], "input", "x"), self.dtype)
+        y = _private(samples.column(y, layout.sizes[-1], "output", "y"), self.dtype)
         layout, biases, weights = self._checked()  # last: x and y may be objects that run code
-        activations = self._activations(x, layout, biases, weights)
-        nabla_b = [np.empty(b.shape, self.dtype) for b in biases]
-        nabla_w = [np.empty(w.shape, self.dtype) for w in weights]
-        core.backprop(x, y, weights, layout.activations, COSTS[cost], activations, nabla_b, nabla_w)
-        return nabla_b, nabla_w
+        nabla_b, nabla_w = nablas = layout.fresh()
+        done = core.backprop(
+            layout.table, layout.itemsize, biases, weights, [(x, y)], *what, nabla_b, nabla_w
+        )
+        _read(done is not None)
+        return nablas
 
     def _outputs(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return the output activations of every row of X, (n, n_out)."""
@@ -281,14 +314,25 @@ class Model:
             self._step(mini_batch, eta, decay, cost)
 
     def _step(self, mini_batch: Any, eta: float, decay: float, cost: str) -> None:
+        layout = self._layout()
+        if type(mini_batch) is list and self._small_step(
+            layout, *self._parameters, mini_batch, eta, decay, cost
+        ):
+            return
         layout, biases, weights = self._checked(finite=True)
         data = samples.gate(mini_batch, layout.sizes, "mini_batch", y="columns")
+        Y = samples.targets(data, layout.sizes[-1], self.dtype)
+        if len(data) <= layout.block_rows:
+            # The same sums as above: another form of the samples changes no bit.
+            pairs = [(x.reshape(-1, 1), y.reshape(-1, 1)) for x, y in zip(data.X, Y, strict=True)]
+            if self._small_step(layout, biases, weights, pairs, eta, decay, cost):
+                return
         block = layout.pack(biases, weights)
         training.descend(
             layout,
             block,
             data.X,
-            samples.targets(data, layout.sizes[-1], self.dtype),
+            Y,
             np.arange(len(data)),
             mini_batch_size=len(data),
             cost=cost,
@@ -297,6 +341,29 @@ class Model:
             where="mini_batch",
         )
         self._commit(*layout.unpack(block))
+
+    def _small_step(
+        self,
+        layout: parameters.Layout,
+        biases: Any,
+        weights: Any,
+        pairs: list[Any],
+        eta: float,
+        decay: float,
+        cost: str,
+    ) -> bool:
+        """Take a step that fits one block; False if it is no such, or does not end finite."""
+        n = len(pairs)
+        if not 0 < n <= layout.block_rows:
+            return False
+        new_b, new_w = layout.fresh()
+        if not core.backprop(
+            layout.table, layout.itemsize, biases, weights, pairs,
+            COSTS[cost], -eta / n, True, decay, new_b, new_w,
+        ):  # fmt: skip
+            return False
+        self._commit(new_b, new_w)
+        return True
 
     def _step_with(self, mini_batch: Any, eta: float, decay: float) -> None:
         _, biases, weights = self._checked(finite=True)

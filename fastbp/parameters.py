@@ -56,6 +56,7 @@ class Layout:
     def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.sizes = sizes
         self.dtype = dtype
+        self.itemsize = dtype.itemsize
         self._weight_shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
         self._bias_shapes = [(n, 1) for n in sizes[1:]]
         vector = core.ALIGNMENT // dtype.itemsize
@@ -77,9 +78,6 @@ class Layout:
             offset += (fan_in + 1) * width if layer else 0
             unit += width
         self.length = offset
-        self.activations = np.ascontiguousarray(
-            self.table[1:, _COLUMN["activation"]], dtype=np.intc
-        )
         self._scratch_per_row = 2 * unit
         self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
         self.block_rows = max(1, min(_BLOCK_ROWS, _BLOCK_WORK // offset))
@@ -89,6 +87,14 @@ class Layout:
         """Return an uninitialised block."""
         return _aligned(self.length, self.dtype)
 
+    def fresh(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Return uninitialised ``(biases, weights)``, in the book's shapes."""
+        dtype = self.dtype
+        return (
+            [np.empty(shape, dtype) for shape in self._bias_shapes],
+            [np.empty(shape, dtype) for shape in self._weight_shapes],
+        )
+
     def scratch(self, rows: int) -> NDArray[Any]:
         """Return scratch for the activations and errors of ``rows`` samples."""
         turned = 2 * self._widest * (-(-rows // self._line) * self._line)
@@ -97,35 +103,22 @@ class Layout:
     def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
         """Return a block that holds copies of these arrays."""
         block = self.empty()
-        block[:] = 0  # the padding must be zero, and stays so
-        for matrix, b, w in zip(self._matrices(block), biases, weights, strict=True):
-            matrix[:-1] = w.T
-            matrix[-1] = b[:, 0]
+        if not core.pack(self.table, self.itemsize, biases, weights, block, False, False):
+            raise RuntimeError("weights or biases were changed while they were looked at")
         return block
 
     def unpack(self, block: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return fresh ``(biases, weights)`` from a block, in the book's shapes."""
-        biases, weights = [], []
-        for matrix in self._matrices(block):
-            biases.append(matrix[-1].reshape(-1, 1).copy())
-            weights.append(matrix[:-1].T.copy(order="C"))
+        biases, weights = self.fresh()
+        core.pack(self.table, self.itemsize, biases, weights, block, True, False)
         return biases, weights
-
-    def _matrices(self, block: NDArray[Any]) -> list[NDArray[Any]]:
-        """Return views (fan_in + 1, fan_out) of each layer's matrix, without its padding."""
-        matrices = []
-        for row in self.table[1:]:
-            fan_in, fan_out, width, offset = (
-                int(row[_COLUMN[name]]) for name in ("fan_in", "fan_out", "width", "offset")
-            )
-            padded = block[offset : offset + (fan_in + 1) * width].reshape(fan_in + 1, width)
-            matrices.append(padded[:, :fan_out])
-        return matrices
 
     def check(
         self, biases: Any, weights: Any, *, finite: bool = False
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return the public arrays fit for the core; copies only of those that are not."""
+        if core.pack(self.table, self.itemsize, biases, weights, None, False, finite):
+            return list(biases), list(weights)  # nearly always
         checked_w = self._check_list(weights, "weights", self._weight_shapes, finite)
         checked_b = self._check_list(biases, "biases", self._bias_shapes, finite)
         return checked_b, checked_w

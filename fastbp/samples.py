@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp import _checks
+from fastbp._dispatch import core
 from fastbp.errors import text
 
 Pair = tuple[NDArray[Any], Any]
@@ -251,7 +252,7 @@ def inputs(a: Any, n_in: int, where: str) -> NDArray[Any]:
 # -- pairs ---------------------------------------------------------------------------
 
 
-def _unzip(pairs: list[Any], where: str) -> tuple[Sequence[Any], Sequence[Any]]:
+def _unzip(pairs: list[Any], where: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     try:
         xs, ys = zip(*pairs, strict=True)
     except (TypeError, ValueError):
@@ -270,28 +271,21 @@ def _unzip(pairs: list[Any], where: str) -> tuple[Sequence[Any], Sequence[Any]]:
 
 
 def _columns(
-    values: Sequence[Any],
+    values: tuple[Any, ...],
     size: int,
     kind: str,
     where: Callable[[int], str],
     check_finite: bool,
 ) -> NDArray[Any]:
     """Return columns (size, 1) as the rows of one array (n, size)."""
-    first = values[0]
-    if (
-        type(first) is np.ndarray
-        and first.dtype in (_checks.FLOAT32, _checks.FLOAT64)
-        and first.shape == (size, 1)
-        and {(type(v), getattr(v, "dtype", None), getattr(v, "shape", None)) for v in values}
-        == {(np.ndarray, first.dtype, first.shape)}
-    ):  # the usual case, checked at once
-        rows = np.empty((len(values), size), first.dtype)
-        for start in range(0, len(values), 4096):  # Ctrl-C is seen in between
-            part = values[start : start + 4096]
-            np.concatenate(part, out=rows[start : start + len(part)].reshape(-1, 1))
-    else:
+    n, first = len(values), values[0]
+    single = type(first) is np.ndarray and first.dtype == _checks.FLOAT32
+    rows = np.empty((n, size), _checks.FLOAT32 if single else _checks.FLOAT64)
+    if not all(  # nearly always they are; in parts, so that Ctrl-C is seen in between
+        core.columns(values, start, rows[start : start + 4096]) for start in range(0, n, 4096)
+    ):
         shaped = [_shaped(value, size, kind, where(i)) for i, value in enumerate(values)]
-        rows = np.concatenate(shaped).reshape(len(values), size)
+        rows = np.concatenate(shaped).reshape(n, size)
     if check_finite:
         _refuse_not_finite(rows, lambda i, k: f"{where(i)}[{k}]")
     return rows

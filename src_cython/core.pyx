@@ -4,7 +4,8 @@
 #   simd.h          the two kernels that must fill the vector units: multiply, sigmoid
 #   functions.pxi   activations and costs: one switch per question
 #   layers.pxi      one layer of a block of samples: forward, backward, gradient, update
-#   this file       the doors: whole passes over blocks, one sample, many mini-batches
+#   this file       the doors: whole passes over blocks, many mini-batches
+#   few.pxi         one sample, or one mini-batch, on the public arrays, with a gate of its own
 #   shuffling.pxi   apart from all that: the permutations of Python's `random`
 #
 # The parameter block. All layers lie in one aligned buffer. Layer l is a matrix
@@ -20,8 +21,8 @@
 # WIDTH[l] values a sample, and the errors delta in the same layout behind them; behind
 # these, room for the errors of two layers with samples as columns.
 #
-# Kernels trust their arguments: the gate (fastbp/samples.py, parameters.py, shuffling.py) has
-# looked at all, and holds them so that user code cannot change their shapes.
+# Kernels trust their arguments: the gate (fastbp/samples.py, parameters.py, shuffling.py; the
+# doors of few.pxi) has looked at all, and holds them so that user code cannot change their shapes.
 
 cimport cython
 
@@ -102,6 +103,24 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
     void sigmoid_float(Py_ssize_t, float*) noexcept
     void sigmoid_double(Py_ssize_t, double*) noexcept
+    bint finite_float(Py_ssize_t, const float*) noexcept
+    bint finite_double(Py_ssize_t, const double*) noexcept
+    void dots_float(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, const float*, Py_ssize_t,
+        const float*, float*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    void dots_double(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, const double*, Py_ssize_t,
+        const double*, double*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    float combine_float(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+        const float*, Py_ssize_t, const float*, float, float*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    double combine_double(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+        const double*, Py_ssize_t, const double*, double, double*, Py_ssize_t
+    ) noexcept  # fmt: skip
 
 # The type of parameters, activations and gradients: the network's dtype.
 ctypedef fused real:
@@ -132,9 +151,6 @@ cdef enum:
 cdef enum:
     MANY = 64  # samples of a block from which on transposing the activations pays
 
-cdef enum:
-    LANES = 8  # accumulators of a dot product; divides every WIDTH
-
 # Float64 inputs are cut to this in a float32 network, where 1e300 would become
 # infinite; weighted sums of it stay finite, so that it saturates a neuron.
 cdef double BOUND = 1e30
@@ -159,64 +175,8 @@ LAYOUT_COLUMNS = {
 
 include "functions.pxi"
 include "layers.pxi"
+include "few.pxi"
 include "shuffling.pxi"
-
-
-# -- one sample, on the public arrays ------------------------------------------------
-
-
-def feedforward(
-    const real[:, ::1] x,  # IN   (n_0, 1)
-    list weights,          # IN   (n_l, n_{l-1}) each
-    list biases,           # IN   (n_l, 1) each
-    const int[::1] codes,  # IN   the activation of each layer
-    list activations,      # OUT  (n_l, 1) each, layers 1 to L
-):
-    """Compute the activations of every layer for one sample."""
-    cdef const real[:, ::1] a = x
-    cdef const real[:, ::1] w, b
-    cdef real[:, ::1] out
-    cdef Py_ssize_t l
-    for l in range(len(weights)):
-        w, b, out = weights[l], biases[l], activations[l]
-        with nogil:
-            sample_forward(
-                w.shape[0], w.shape[1], &w[0, 0], &b[0, 0], &a[0, 0], codes[l], &out[0, 0]
-            )
-        a = out
-
-
-def backprop(
-    const real[:, ::1] x,  # IN   (n_0, 1)
-    const real[:, ::1] y,  # IN   (n_L, 1)
-    list weights,          # IN   (n_l, n_{l-1}) each
-    const int[::1] codes,  # IN   the activation of each layer
-    int cost,              # IN
-    list activations,      # IN   (n_l, 1) each, as `feedforward` left them
-    list nabla_b,          # OUT  (n_l, 1) each
-    list nabla_w,          # OUT  (n_l, n_{l-1}) each
-):
-    """Compute the gradient of one sample's cost by every bias and weight."""
-    cdef const real[:, ::1] a, w
-    cdef real[:, ::1] delta, delta_above, nabla
-    cdef Py_ssize_t l, last = len(weights) - 1
-    for l in range(last, -1, -1):
-        a, delta, nabla = activations[l], nabla_b[l], nabla_w[l]
-        with nogil:
-            if l == last:
-                copy(a.shape[0], &y[0, 0], &delta[0, 0])
-                output_delta(cost, codes[l], a.shape[0], &a[0, 0], <real> 1, &delta[0, 0])  # BP1
-            else:
-                sample_backward(w.shape[0], w.shape[1], &w[0, 0], &delta_above[0, 0], &delta[0, 0])
-                times_slope(codes[l], a.shape[0], &a[0, 0], &delta[0, 0])  # BP2
-        if l > 0:
-            a = activations[l - 1]
-        else:
-            a = x
-        with nogil:
-            outer(delta.shape[0], a.shape[0], &delta[0, 0], &a[0, 0], &nabla[0, 0])  # BP4; BP3: b
-        w = weights[l]
-        delta_above = delta
 
 
 # -- blocks of samples, on the parameter block ---------------------------------------
@@ -398,20 +358,8 @@ def train(
 
 def all_finite(const real[::1] values):
     """Return whether no value is NaN or infinite."""
-    cdef double acc[LANES]
-    cdef Py_ssize_t i, u, n = values.shape[0], vectors = n // LANES
-    cdef double total = 0.0
-    if n == 0:
-        return True
-    with nogil:
-        for u in range(LANES):
-            acc[u] = 0.0
-        for i in range(vectors):
-            for u in range(LANES):
-                # NaN for NaN and for an infinity, else 0
-                acc[u] += 0.0 * values[LANES * i + u]
-        for i in range(LANES * vectors, n):
-            total += 0.0 * values[i]
-        for u in range(LANES):
-            total += acc[u]
-    return total == 0.0
+    cdef bint result = True
+    if values.shape[0]:
+        with nogil:
+            result = finite(values.shape[0], &values[0])
+    return result

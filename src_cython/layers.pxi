@@ -30,69 +30,12 @@ cdef void load(Inputs inputs, Py_ssize_t s, real* target) noexcept nogil:
             target[i] = doubles[i]
 
 
-cdef inline real dot(Py_ssize_t n, const real* x, const real* y) noexcept nogil:
-    # Several accumulators, so that the sum vectorises without licence to reorder.
-    cdef real acc[LANES]
-    cdef real total = 0
-    cdef Py_ssize_t i, u, vectors = n // LANES
-    for u in range(LANES):
-        acc[u] = 0
-    for i in range(vectors):
-        for u in range(LANES):
-            acc[u] += x[LANES * i + u] * y[LANES * i + u]
-    for i in range(LANES * vectors, n):
-        total += x[i] * y[i]
-    for u in range(LANES):
-        total += acc[u]
-    return total
-
-
-# -- one sample, W as the public (fan_out, fan_in) array -----------------------------
-
-
-cdef void sample_forward(
-    Py_ssize_t n_out,
-    Py_ssize_t n_in,
-    const real* w,   # IN   (n_out, n_in)
-    const real* b,   # IN   (n_out,)
-    const real* a,   # IN   (n_in,)
-    int activation,  # IN
-    real* out,       # OUT  (n_out,)
-) noexcept nogil:
-    """Compute activation(w a + b)."""
-    cdef Py_ssize_t j
-    for j in range(n_out):
-        out[j] = dot(n_in, w + j * n_in, a) + b[j]
-    activate(activation, n_out, out)
-
-
-cdef void sample_backward(
-    Py_ssize_t n_out,
-    Py_ssize_t n_in,
-    const real* w,      # IN   (n_out, n_in)
-    const real* delta,  # IN   (n_out,)
-    real* delta_prev,   # OUT  (n_in,)
-) noexcept nogil:
-    """Compute w^T delta, the error carried back through one layer's weights (BP2)."""
-    cdef Py_ssize_t j, k
-    clear(n_in, delta_prev)
-    for j in range(n_out):
-        for k in range(n_in):
-            delta_prev[k] += w[j * n_in + k] * delta[j]
-
-
-cdef void outer(
-    Py_ssize_t n_out,
-    Py_ssize_t n_in,
-    const real* delta,  # IN   (n_out,)
-    const real* a,      # IN   (n_in,)
-    real* nabla,        # OUT  (n_out, n_in)
-) noexcept nogil:
-    """Compute the gradient by the weights of one layer, delta a^T (BP4)."""
-    cdef Py_ssize_t j, k
-    for j in range(n_out):
-        for k in range(n_in):
-            nabla[j * n_in + k] = delta[j] * a[k]
+cdef inline bint finite(Py_ssize_t n, const real* values) noexcept nogil:
+    """Whether no value is NaN or infinite."""
+    if real is float:
+        return finite_float(n, values)
+    else:
+        return finite_double(n, values)
 
 
 # -- a block of n samples ------------------------------------------------------------
@@ -142,12 +85,12 @@ cdef void transpose(
     Py_ssize_t n, Py_ssize_t m, const real* source, Py_ssize_t row, real* target, Py_ssize_t column
 ) noexcept nogil:
     """Copy source (n, m), rows `row` apart, to target (m, n), rows `column` apart."""
-    # By squares of 16, so that what is read and what is written are few lines of the cache.
-    cdef Py_ssize_t i, j, i0, j0
-    for j0 in range(0, m, 16):
-        for i0 in range(0, n, 16):
-            for j in range(j0, min(j0 + 16, m)):
-                for i in range(i0, min(i0 + 16, n)):
+    # In squares, whose lines stay in the first cache until they are used up.
+    cdef Py_ssize_t i, j, i_0, j_0
+    for j_0 in range(0, m, 32):
+        for i_0 in range(0, n, 32):
+            for j in range(j_0, min(j_0 + 32, m)):
+                for i in range(i_0, min(i_0 + 32, n)):
                     target[j * column + i] = source[i * row + j]
 
 

@@ -40,3 +40,40 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
         z[i] = large ? 0 : 1 / (1 + EXP(r, r2, r4, r8) * power);
     }
 }
+
+static void NAME(dots)(
+    ptrdiff_t n_rows, ptrdiff_t n_samples, ptrdiff_t n, const REAL *W,
+    const REAL *X, ptrdiff_t x_row, const REAL *bias, REAL *Z, ptrdiff_t z_row)
+{
+    for (ptrdiff_t i = 0; i < n_rows; i++)
+        for (ptrdiff_t s = 0; s < n_samples; s++) {
+            REAL total = 0;
+            for (ptrdiff_t p = 0; p < n; p++) total += W[i * n + p] * X[s * x_row + p];
+            Z[s * z_row + i] = total + bias[i];
+        }
+}
+
+static REAL NAME(combine)(
+    ptrdiff_t n_rows, ptrdiff_t n, ptrdiff_t n_terms,
+    const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
+    const REAL *B, REAL scale, REAL *C, ptrdiff_t c_row)
+{
+    REAL bad = 0;
+    for (ptrdiff_t i = 0; i < n_rows; i++) {
+        REAL *const c = C + i * c_row;
+        for (ptrdiff_t j = 0; j < n; j++) c[j] = B ? scale * B[i * c_row + j] : 0;
+        for (ptrdiff_t p = 0; p < n_terms; p++) {
+            const REAL x = X[i * x_row + p * x_term];
+            for (ptrdiff_t j = 0; j < n; j++) c[j] += x * Y[p * y_row + j];
+        }
+        for (ptrdiff_t j = 0; j < n; j++) bad += 0 * c[j];
+    }
+    return bad;
+}
+
+static int NAME(finite)(ptrdiff_t n, const REAL *values)
+{
+    REAL bad = 0;
+    for (ptrdiff_t i = 0; i < n; i++) bad += 0 * values[i];
+    return bad == 0;
+}

@@ -12,7 +12,11 @@
 
 typedef REAL NAME(vec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef INTEGER NAME(bits) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef REAL NAME(quarter) __attribute__((vector_size(16), may_alias));
+typedef REAL NAME(loose)
+    __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(REAL))));
 #define VEC NAME(vec)
+#define LOOSE NAME(loose)
 #define BITS NAME(bits)
 #define SIZE ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
 
@@ -175,7 +179,201 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
     }
 }
 
+#define DOTS_BLOCK (4096 / (ptrdiff_t)sizeof(REAL))
+
+/* ROWS of W times SAMPLES: a vector for each sum. */
+#define DOTS(ROWS, SAMPLES)                                                                  \
+    {                                                                                        \
+        VEC acc[ROWS][SAMPLES], x[SAMPLES];                                                  \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int s = 0; s < SAMPLES; s++) acc[i][s] = (VEC){0};                   \
+        for (ptrdiff_t p = 0; p + SIZE <= n; p += SIZE) {                                    \
+            UNROLL for (int s = 0; s < SAMPLES; s++) x[s] = *(const LOOSE *)(X + s * x_row + p);\
+            UNROLL for (int i = 0; i < ROWS; i++) {                                          \
+                const VEC w = *(const LOOSE *)(W + i * w_row + p);                           \
+                UNROLL for (int s = 0; s < SAMPLES; s++) acc[i][s] += w * x[s];              \
+            }                                                                                \
+        }                                                                                    \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int s = 0; s < SAMPLES; s++) sums[i * SAMPLES + s] = acc[i][s];      \
+    }                                                                                        \
+    break;
+
+static inline REAL NAME(total)(const VEC *acc)
+{
+    REAL total = 0;
+#if VECTOR_BYTES > 16
+    NAME(quarter) part = ((const NAME(quarter) *)acc)[0] + ((const NAME(quarter) *)acc)[1];
+#if VECTOR_BYTES > 32
+    part += ((const NAME(quarter) *)acc)[2] + ((const NAME(quarter) *)acc)[3];
+#endif
+#else
+    const VEC part = *acc;
+#endif
+    for (size_t u = 0; u < 16 / sizeof(REAL); u++) total += part[u];
+    return total;
+}
+
+/* rows of W times samples, numbers that DOTS has a case of. */
+static void NAME(dots_tile)(
+    int rows, int samples, ptrdiff_t n, const REAL *W, ptrdiff_t w_row,
+    const REAL *X, ptrdiff_t x_row, const REAL *start, ptrdiff_t start_row, REAL *Z,
+    ptrdiff_t z_row)
+{
+    VEC sums[16];
+    switch (10 * rows + samples) {
+#if MOST_COLUMNS == 4
+    case 44: DOTS(4, 4)
+    case 24: DOTS(2, 4)
+    case 14: DOTS(1, 4)
+#endif
+    case 42: DOTS(4, 2)
+    case 22: DOTS(2, 2)
+    case 12: DOTS(1, 2)
+    case 81: DOTS(8, 1)
+    case 41: DOTS(4, 1)
+    case 21: DOTS(2, 1)
+    case 11: DOTS(1, 1)
+    }
+    for (int i = 0; i < rows; i++)
+        for (int s = 0; s < samples; s++) {
+            REAL total = start[s * start_row + i] + NAME(total)(&sums[i * samples + s]);
+            for (ptrdiff_t p = n / SIZE * SIZE; p < n; p++)
+                total += W[i * w_row + p] * X[s * x_row + p];
+            Z[s * z_row + i] = total;
+        }
+}
+
+/* The largest of most, most / 2, ... that is not above n. */
+static inline int NAME(piece)(ptrdiff_t n, int most)
+{
+    while (most > n) most /= 2;
+    return most;
+}
+
+static void NAME(dots)(
+    ptrdiff_t n_rows, ptrdiff_t n_samples, ptrdiff_t n, const REAL *W,
+    const REAL *X, ptrdiff_t x_row, const REAL *bias, REAL *Z, ptrdiff_t z_row)
+{
+    /* Even parts of the sums, so short that samples stay in the first cache for all rows. */
+    const ptrdiff_t parts = n_samples > 1 ? (n + DOTS_BLOCK - 1) / DOTS_BLOCK : 1;
+    const ptrdiff_t part = ((n + parts - 1) / parts + SIZE - 1) / SIZE * SIZE;
+    for (ptrdiff_t p = 0; p < n; p += part) {
+        const ptrdiff_t now = n - p < part ? n - p : part;
+        for (ptrdiff_t i = 0, rows; i < n_rows; i += rows) {
+            rows = NAME(piece)(n_rows - i, n_samples == 1 ? 8 : 4);
+            for (ptrdiff_t s = 0, samples; s < n_samples; s += samples) {
+                REAL *const z = Z + s * z_row + i;
+                samples = NAME(piece)(n_samples - s, MOST_COLUMNS);
+                NAME(dots_tile)(
+                    (int)rows, (int)samples, now, W + i * n + p, n, X + s * x_row + p, x_row,
+                    p ? z : bias + i, p ? z_row : 0, z, z_row);
+            }
+        }
+    }
+}
+
+/* One tile of C = scale B + X Y, of whole vectors at any address. */
+#define COMBINE(ROWS, COLUMNS)                                                               \
+    {                                                                                        \
+        VEC acc[ROWS][COLUMNS];                                                              \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
+                VEC start = {0};                                                             \
+                if (B) start = *(const LOOSE *)(B + i * c_row + v * SIZE) * scale;           \
+                acc[i][v] = start;                                                           \
+            }                                                                                \
+        for (ptrdiff_t p = 0; p < n_terms; p++) {                                            \
+            VEC y[COLUMNS];                                                                  \
+            UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
+                y[v] = *(const LOOSE *)(Y + p * y_row + v * SIZE);                           \
+            UNROLL for (int i = 0; i < ROWS; i++) {                                          \
+                const REAL x = X[i * x_row + p * x_term];                                    \
+                UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] += x * y[v];              \
+            }                                                                                \
+        }                                                                                    \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
+                *(LOOSE *)(C + i * c_row + v * SIZE) = acc[i][v];                            \
+                bad += 0 * acc[i][v];                                                        \
+            }                                                                                \
+    }                                                                                        \
+    break;
+
+/* All rows of as many columns as a tile has. */
+static REAL NAME(combine_panel)(
+    int columns, ptrdiff_t n_rows, ptrdiff_t n_terms,
+    const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
+    const REAL *B, REAL scale, REAL *C, ptrdiff_t c_row)
+{
+    VEC bad = {0};
+    for (int rows; n_rows > 0; n_rows -= rows) {
+        rows = NAME(piece)(n_rows, 4);
+        switch (10 * rows + columns) {
+#if MOST_COLUMNS == 4
+        case 44: COMBINE(4, 4)
+        case 24: COMBINE(2, 4)
+        case 14: COMBINE(1, 4)
+#endif
+        case 42: COMBINE(4, 2)
+        case 22: COMBINE(2, 2)
+        case 12: COMBINE(1, 2)
+        case 41: COMBINE(4, 1)
+        case 21: COMBINE(2, 1)
+        case 11: COMBINE(1, 1)
+        }
+        X += rows * x_row;
+        if (B) B += rows * c_row;
+        C += rows * c_row;
+    }
+    return NAME(total)(&bad);
+}
+
+static REAL NAME(combine)(
+    ptrdiff_t n_rows, ptrdiff_t n, ptrdiff_t n_terms,
+    const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
+    const REAL *B, REAL scale, REAL *C, ptrdiff_t c_row)
+{
+    REAL bad = 0;
+    if (n < SIZE) {
+        for (ptrdiff_t i = 0; i < n_rows; i++)
+            for (ptrdiff_t j = 0; j < n; j++) {
+                REAL total = B ? scale * B[i * c_row + j] : 0;
+                for (ptrdiff_t p = 0; p < n_terms; p++)
+                    total += X[i * x_row + p * x_term] * Y[p * y_row + j];
+                C[i * c_row + j] = total;
+                bad += 0 * total;
+            }
+        return bad;
+    }
+    ptrdiff_t j = 0;
+    while (j < n) {
+        /* The last vector may take columns again, with the same result. */
+        const ptrdiff_t left = (n - j) / SIZE;
+        const int columns = left ? NAME(piece)(left, MOST_COLUMNS) : 1;
+        if (!left) j = n - SIZE;
+        bad += NAME(combine_panel)(
+            columns, n_rows, n_terms, X, x_row, x_term, Y + j, y_row, B ? B + j : NULL, scale,
+            C + j, c_row);
+        j += columns * SIZE;
+    }
+    return bad;
+}
+
+static int NAME(finite)(ptrdiff_t n, const REAL *values)
+{
+    VEC bad[4] = {{0}};
+    ptrdiff_t i = 0;
+    for (; i + 4 * SIZE <= n; i += 4 * SIZE)
+        UNROLL for (int v = 0; v < 4; v++) bad[v] += 0 * *(const LOOSE *)(values + i + v * SIZE);
+    bad[0] = (bad[0] + bad[1]) + (bad[2] + bad[3]);
+    REAL last = NAME(total)(bad);
+    for (; i < n; i++) last += 0 * values[i];
+    return last == 0;
+}
+
 #undef VEC
+#undef LOOSE
 #undef BITS
 #undef SIZE
 #undef UNROLL
@@ -183,6 +381,9 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
 #undef CASE
 #undef UP_TO_6
 #undef UP_TO_12
+#undef DOTS
+#undef DOTS_BLOCK
+#undef COMBINE
 #undef MOST_COLUMNS
 #undef MOST_ROWS
 #undef SUM_BLOCK

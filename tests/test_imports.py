@@ -48,7 +48,7 @@ MAY_IMPORT = {
         "training",
     },
     "training": {"_checks", "_dispatch", "functions", "parameters", "samples", "shuffling"},
-    "samples": {"_checks"},
+    "samples": {"_checks", "_dispatch"},
     "parameters": {"_checks", "_dispatch", "functions"},
     "functions": {"_dispatch"},
     "_checks": {"_dispatch"},

@@ -42,7 +42,8 @@ def whole_mini_batches(net, state, data, size, eta):
     for k in range(-(-len(data) // size)):
         if bits(net) == state:
             return k
-        update(net, data[k * size : (k + 1) * size], eta, len(data))
+        # A step by update_mini_batch may round apart from SGD's; lmbda is 0.
+        net.SGD(data[k * size : (k + 1) * size], 1, size, eta, shuffle=False)
     return None
 
 

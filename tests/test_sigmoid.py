@@ -7,6 +7,7 @@ import pytest
 from tolerances import SIGMOID_ULPS
 from twins import DTYPES, poisoned
 
+from fastbp import parameters
 from fastbp._dispatch import core
 
 pytestmark = pytest.mark.core
@@ -22,7 +23,8 @@ def sigmoid(z):
         np.zeros((1, 1), z.dtype),
         poisoned(z.shape, z.dtype),
     )
-    core.feedforward(x, [w], [z], np.zeros(1, np.intc), [out])
+    layout = parameters.layout((1, len(z)), z.dtype)
+    assert core.feedforward(layout.table, z.itemsize, [z], [w], x, out)
     return out[:, 0]
 
 

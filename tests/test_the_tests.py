@@ -19,9 +19,6 @@ BUGS = {
         [
             (f'    """{first_words}', f'    return\n    """{first_words}')
             for first_words in (
-                "Compute activation(w a + b)",
-                "Compute w^T delta",
-                "Compute the gradient by the weights of one layer",
                 "Compute z = a W + bias",
                 "Compute delta_prev = W delta",
                 "Compute a^T delta",
@@ -58,9 +55,32 @@ BUGS = {
             )
         ],
     ),
-    "one sample: no bias": (
-        "layers.pxi",
-        [("out[j] = dot(n_in, w + j * n_in, a) + b[j]", "out[j] = dot(n_in, w + j * n_in, a)")],
+    "few samples: no bias": ("simd_vector.h", [("total = start[s * start_row + i] +", "total =")]),
+    "few samples: what is left of a sum is skipped": (
+        "simd_vector.h",
+        [("p = n / SIZE * SIZE; p < n", "p = n / SIZE * SIZE; p < n - 1")],
+    ),
+    "few samples: long sums start anew": ("simd_vector.h", [("p ? z : bias + i", "bias + i")]),
+    "few samples: the last columns are skipped": (
+        "simd_vector.h",
+        [("j < n) {", "j + SIZE <= n) {")],
+    ),
+    "few samples: no slope": (
+        "few.pxi",
+        [("<int> below[ACTIVATION], fan_in, a", "<int> below[ACTIVATION], 0, a")],
+    ),
+    "few samples: the last errors are left out of the bias": (
+        "few.pxi",
+        [
+            (
+                "        for s in range(n):\n            for j in range(fan_out):",
+                "        for s in range(n - (n > 1)):\n            for j in range(fan_out):",
+            )
+        ],
+    ),
+    "few samples: no decay": (
+        "few.pxi",
+        [("w if add else NULL, decay,", "w if add else NULL, 1,")],
     ),
     "a step divided by the full batch": ("core.pyx", [("-rate / (end - first)", "-rate / batch")]),
     "the permutation is ignored": ("core.pyx", [("i = order[first + s]", "i = first + s")]),
@@ -116,7 +136,7 @@ def broken(tmp_path_factory):
         command = (
             f"{sys.executable} setup.py -q build_ext --inplace && "
             f"{sys.executable} -m pytest -q -x -p no:cacheprovider "
-            "tests/test_equivalence.py tests/test_sigmoid.py"
+            "tests/test_equivalence.py tests/test_sigmoid.py tests/test_few.py"
         )
         environment = {
             **os.environ,
