@@ -2,6 +2,7 @@
 # checked, allocated and laid out. Read in this order:
 #
 #   simd.h          the two kernels that must fill the vector units: multiply, sigmoid
+#   threads.h       how threads that share a mini-batch wait for each other
 #   functions.pxi   activations and costs: one switch per question
 #   layers.pxi      one layer of a block of samples: forward, backward, gradient, update
 #   this file       the doors: whole passes over blocks, one sample, many mini-batches
@@ -92,6 +93,14 @@ cdef extern from "simd.h" nogil:
     void sigmoid_float(Py_ssize_t, float*) noexcept
     void sigmoid_double(Py_ssize_t, double*) noexcept
 
+cdef extern from "threads.h" nogil:
+    enum:
+        FASTBP_TEAMS
+        TEAM_LENGTH
+    bint meet "fastbp_meet"(Py_ssize_t*, Py_ssize_t) noexcept
+    bint agree "fastbp_agree"(Py_ssize_t*, Py_ssize_t, Py_ssize_t, bint) noexcept
+    void abort_team "fastbp_abort"(Py_ssize_t*) noexcept
+
 # The type of parameters, activations and gradients: the network's dtype.
 ctypedef fused real:
     float
@@ -134,6 +143,7 @@ COMPILED_BY = COMPILER.decode()
 SUPPORTED = ("base",) + ("x86v3",) * has_v3() + ("x86v4",) * has_v4()
 INPUT_BOUND = BOUND
 ALIGNMENT = LINE
+TEAM = TEAM_LENGTH if FASTBP_TEAMS else 0  # words; 0: this build computes with one thread
 LAYOUT_COLUMNS = {
     "fan_in": FAN_IN,
     "fan_out": FAN_OUT,
@@ -292,7 +302,7 @@ def gradient(
             block_backward(&params[0], layout, &scratch[0], rows, count, cost, <real> 1)
             block_gradient(
                 layout, &scratch[0], rows, count, FROM_C if position else FROM_ZERO, <real> 1,
-                &grads[0],
+                0, 1, &grads[0],
             )  # fmt: skip
             position += count
 
@@ -301,8 +311,8 @@ def train(
     real[::1] params,                      # IN/OUT  updated after each whole mini-batch
     real[::1] grads,                       # IN/OUT  the steps so far of an unfinished one
     const Py_ssize_t[:, ::1] layout,       # IN
-    real[::1] scratch,                     # WORK
-    Py_ssize_t rows,                       # IN   samples that scratch holds
+    real[::1] scratch,                     # WORK    one for each part, of equal lengths
+    Py_ssize_t rows,                       # IN   samples that scratch holds, in all
     X,                                     # IN   (n, n_0), float or double
     const real[:, ::1] Y,                  # IN   (n, n_L)
     const Py_ssize_t[::1] order,           # IN   the epoch: indices into X and Y
@@ -312,46 +322,73 @@ def train(
     double rate,                           # IN   step per sample-mean gradient
     double decay,                          # IN   factor on the weights at each update
     double seconds,                        # IN   return at the first look at the clock after these
+    Py_ssize_t part=0,                     # IN   which of the
+    Py_ssize_t parts=1,                    # IN   threads that call this at once, all alike
+    Py_ssize_t[::1] team=None,             # WORK where these meet, zeros at first
 ):
     """Train on the epoch from ``position`` on; return the position reached.
 
     It is the end of the epoch, or earlier when ``seconds`` have passed. A call
     with the position returned goes on as if there had been no pause, also within
     a mini-batch, and with the same bits.
+
+    The threads of a team share each block of samples: first every one carries its own
+    samples forward and backward, then it updates its own rows of parameters from all
+    samples. Each number is computed by one thread, of the same terms in the same order
+    whatever the parts. Where ``abort`` has been called, as one thread never came, the
+    others return with nothing changed.
     """
     cdef Inputs inputs = inputs_of(X)
-    cdef Py_ssize_t n = order.shape[0], first, end, count
+    cdef Py_ssize_t n = order.shape[0], first, end, count, own, p
+    cdef Py_ssize_t length = scratch.shape[0] // parts, part_rows = (rows + parts - 1) // parts
+    cdef Py_ssize_t* meeting = NULL if team is None else &team[0]
+    cdef real* mine = &scratch[part * length]
     cdef double work = 0.0, deadline = 0.0
-    cdef real step
+    cdef real step, scale
+    cdef real* target
+    cdef bint whole, leave = False
     cdef int start
     with nogil:
         deadline = clock() + seconds
-        while position < n:
+        while position < n and not leave:
             first = position - position % batch
             end = min(first + batch, n)
             count = min(rows, end - position)
-            gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
-            block_forward(&params[0], layout, &scratch[0], rows, count)
+            p = share(count, part, parts)
+            own = share(count, part + 1, parts) - p
+            gather(layout, inputs, Y, order, position + p, own, part_rows, mine)
+            block_forward(&params[0], layout, mine, part_rows, own)
             # Backpropagation is linear in the output error: scaled there, deltas are steps.
             step = <real> (-rate / (end - first))
-            block_backward(&params[0], layout, &scratch[0], rows, count, cost, step)
-            if position == first and count == end - first:
-                # The whole mini-batch at once: straight to the parameters.
+            block_backward(&params[0], layout, mine, part_rows, own, cost, step)
+            if parts > 1 and not meet(meeting, parts):
+                break
+            # The whole mini-batch at once goes straight to the parameters.
+            whole = position == first and count == end - first
+            target = &params[0] if whole else &grads[0]
+            start = FROM_C if whole or position > first else FROM_ZERO
+            scale = <real> decay if whole else <real> 1
+            for p in range(parts):
+                own = share(count, p + 1, parts) - share(count, p, parts)
                 block_gradient(
-                    layout, &scratch[0], rows, count, FROM_C, <real> decay, &params[0]
+                    layout, &scratch[p * length], part_rows, own, start, scale, part, parts, target
                 )
-            else:
-                start = FROM_ZERO if position == first else FROM_C
-                block_gradient(layout, &scratch[0], rows, count, start, <real> 1, &grads[0])
-                if position + count == end:
-                    block_update(layout, &grads[0], <real> decay, &params[0])
+                start, scale = FROM_C, 1
+            if not whole and position + count == end:
+                block_update(layout, &grads[0], <real> decay, part, parts, &params[0])
             position += count
             work += <double> count * params.shape[0]
             if work > CLOCK_WORK:
                 work = 0.0
-                if clock() > deadline:
-                    break
+                leave = clock() > deadline
+            if parts > 1:
+                leave = agree(meeting, parts, part, leave)
     return position
+
+
+def abort(Py_ssize_t[::1] team):
+    """Let those of the team that wait, or will, return: one of them never comes."""
+    abort_team(&team[0])
 
 
 def all_finite(const real[::1] values):

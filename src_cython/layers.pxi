@@ -98,6 +98,11 @@ cdef void outer(
 # -- a block of n samples ------------------------------------------------------------
 
 
+cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """Return where a part's share of n begins; the next part's begins where it ends."""
+    return n * part if parts == 1 else n * part // parts
+
+
 cdef inline Py_ssize_t total_width(const Py_ssize_t[:, ::1] layout) noexcept nogil:
     cdef Py_ssize_t last = layout.shape[0] - 1
     return layout[last, UNIT] + layout[last, WIDTH]
@@ -189,6 +194,8 @@ cdef void layer_backward(
 
 cdef void layer_gradient(
     Py_ssize_t n,
+    Py_ssize_t low,     # IN      the first and
+    Py_ssize_t high,    # IN      past the last row of G to compute
     Py_ssize_t fan_in,
     Py_ssize_t width,
     Py_ssize_t width_in,
@@ -202,8 +209,11 @@ cdef void layer_gradient(
     cdef Py_ssize_t s, j
     cdef real* bias = G + fan_in * width
     multiply(
-        start, fan_in, width, n, a, 1, width_in, delta, width, G, width, NULL, scale
-    )
+        start, min(high, fan_in) - low, width, n, a + low, 1, width_in, delta, width,
+        G + low * width, width, NULL, scale,
+    )  # fmt: skip
+    if high <= fan_in:
+        return
     if start == FROM_ZERO:
         clear(width, bias)
     for s in range(n):
@@ -212,6 +222,8 @@ cdef void layer_gradient(
 
 
 cdef void layer_update(
+    Py_ssize_t low,   # IN      the first and
+    Py_ssize_t high,  # IN      past the last row to update
     Py_ssize_t fan_in,
     Py_ssize_t width,
     const real* G,  # IN      (fan_in + 1, width)
@@ -220,9 +232,9 @@ cdef void layer_update(
 ) noexcept nogil:
     """Add the summed steps G."""
     cdef Py_ssize_t i, bias = fan_in * width
-    for i in range(bias):
+    for i in range(low * width, min(high * width, bias)):
         W[i] = decay * W[i] + G[i]
-    for i in range(bias, bias + width):
+    for i in range(bias, high * width):
         W[i] += G[i]
 
 
@@ -301,14 +313,19 @@ cdef void block_gradient(
     Py_ssize_t n,
     int start,            # IN      FROM_ZERO, or FROM_C to add to what is there
     real scale,           # IN      of the weights that are there
+    Py_ssize_t part,      # IN      whose share of each layer's rows to compute,
+    Py_ssize_t parts,     # IN      of so many
     real* grads,          # IN/OUT
 ) noexcept nogil:
     """Compute the gradient of n samples, from that start."""
-    cdef Py_ssize_t l
+    cdef Py_ssize_t l, matrix_rows
     cdef const real* deltas = scratch + rows * total_width(layout)
     for l in range(1, layout.shape[0]):
+        matrix_rows = layout[l, FAN_IN] + 1
         layer_gradient(
             n,
+            share(matrix_rows, part, parts),
+            share(matrix_rows, part + 1, parts),
             layout[l, FAN_IN],
             layout[l, WIDTH],
             layout[l - 1, WIDTH],
@@ -324,12 +341,17 @@ cdef void block_update(
     const Py_ssize_t[:, ::1] layout,
     const real* grads,  # IN      the steps, summed over the mini-batch
     real decay,         # IN
+    Py_ssize_t part,    # IN      as in block_gradient
+    Py_ssize_t parts,   # IN
     real* params,       # IN/OUT
 ) noexcept nogil:
     """Take the step in every layer."""
-    cdef Py_ssize_t l
+    cdef Py_ssize_t l, matrix_rows
     for l in range(1, layout.shape[0]):
+        matrix_rows = layout[l, FAN_IN] + 1
         layer_update(
+            share(matrix_rows, part, parts),
+            share(matrix_rows, part + 1, parts),
             layout[l, FAN_IN],
             layout[l, WIDTH],
             grads + layout[l, OFFSET],
