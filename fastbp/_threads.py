@@ -6,16 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastbp._dispatch import core
 
-# A thread pays where its share of a block takes a millisecond or more, which is so many
-# multiply-adds times bytes of a number: some 25 thousand million float64 a second.
-_WORK = 2e8
+# A thread is worth it where its share of a block of samples takes about half a millisecond:
+# so many multiply-adds times bytes of a number, at the rate of a fast processor of today.
+# A barrier takes a thousandth of that; the rest is for uneven shares and slow wakings.
+_WORK = 1e8
 
-# Whether several threads are faster than one hangs on what else the machine does; so both
-# are tried, the slower in every so many entries and for a part of an entry's time.
+# Whether several threads are the faster hangs on what else the machine does: so both are
+# tried, the slower one again in every so many entries, for a part of an entry's time.
 _EVERY = 10
 _TRIAL = 0.2
 
@@ -35,7 +35,7 @@ class Pace:
         return max(1, min(self._n_threads, processors(), int(work * itemsize / _WORK)))
 
     def next(self, most: int) -> tuple[int, float]:
-        """Return the number of threads, 1 or ``most``, and the part of an entry's time."""
+        """Return how many threads are to enter, 1 or ``most``, for what part of the usual time."""
         if most == 1:
             return 1, 1.0
         for untried in (most, 1):
@@ -45,27 +45,31 @@ class Pace:
         self._entries += 1
         if self._entries % _EVERY:
             return faster, 1.0
-        return 1 + most - faster, _TRIAL
+        return (most if faster == 1 else 1), _TRIAL
 
     def note(self, parts: int, seconds: float, samples: int) -> None:
         """Remember how long an entry took."""
         self._seconds[parts] = seconds / samples
 
 
-def enter(parts: int, door: Callable[[int, NDArray[np.intp] | None], int]) -> int:
-    """Call ``door(part, team)`` in as many threads at once; return what part 0 returns.
+ALONE = Pace(1)
 
-    The threads live as long as the call. An exception of any is raised; if it keeps one
-    from entering the core, the others have changed nothing.
+
+def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int:
+    """Call ``door(*arguments, part, parts, team)`` in ``parts`` threads at once.
+
+    The threads live as long as the call, and part 0 is the caller's, whose result is
+    returned. An exception of any is raised; where it keeps one from entering the core,
+    the others return from there with nothing changed.
     """
     if parts == 1:
-        return door(0, None)
+        return door(*arguments)
     team = np.zeros(core.TEAM, np.intp)
     failures: list[BaseException] = []
 
     def follow(part: int) -> None:
         try:
-            door(part, team)
+            door(*arguments, part, parts, team)
         except BaseException as error:
             failures.append(error)
             core.abort(team)
@@ -74,7 +78,7 @@ def enter(parts: int, door: Callable[[int, NDArray[np.intp] | None], int]) -> in
     try:
         for thread in threads:
             thread.start()
-        result = door(0, team)
+        result = door(*arguments, 0, parts, team)
     except BaseException:
         core.abort(team)  # Ctrl-C, or no more threads to be had: part 0 may never come
         raise

@@ -90,10 +90,9 @@ class Layout:
         return _aligned(self.length, self.dtype)
 
     def scratch(self, rows: int, parts: int = 1) -> NDArray[Any]:
-        """Return scratch for the activations and errors of ``rows`` samples, in equal parts."""
-        rows = -(-rows // parts)
-        turned = 2 * self._widest * (-(-rows // self._line) * self._line)
-        return _aligned(parts * (rows * self._scratch_per_row + turned), self.dtype)
+        """Return scratch for activations and errors of ``rows`` samples, shared by ``parts``."""
+        turned = 2 * self._widest * (-(-rows // parts // self._line) * self._line)
+        return _aligned(rows * self._scratch_per_row + parts * turned, self.dtype)
 
     def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
         """Return a block that holds copies of these arrays."""

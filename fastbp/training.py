@@ -41,8 +41,8 @@ def run(
     own_samples: Callable[[], bool],
     shuffle: Callable[[], Shuffle] | None,
     check_finite: bool,
-    n_threads: int,
     after_epoch: Callable[[int, Any], bool],
+    n_threads: int = 1,
 ) -> None:
     """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
 
@@ -152,18 +152,17 @@ def descend(
     eta: float,
     decay: float,
     where: str,
-    pace: _threads.Pace | None = None,
+    pace: _threads.Pace = _threads.ALONE,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
     The block is left after a whole mini-batch and finite, whatever ends the call:
     the end, an exception such as Ctrl-C, or divergence, which raises
     DivergenceError after a return to the last finite checkpoint. ``pace`` tells how many
-    threads share the work; None: one.
+    threads share the work, which changes no bit of the result.
     """
     size = min(mini_batch_size, len(order))
     rows = min(layout.block_rows, size)
-    pace = pace or _threads.Pace(1)
     most = pace.most(3.0 * rows * len(block), block.itemsize)
     grads, scratch = layout.empty(), layout.scratch(rows, most)
     looked = time.perf_counter()
@@ -173,17 +172,15 @@ def descend(
     seconds = max(_SECONDS - 4 * look_seconds, _SECONDS / 10)
     try:
         while position < len(order):
-            parts, part_of_time = pace.next(most)
-            entered, before = time.perf_counter(), position
+            parts, fraction = pace.next(most)
+            entered, start = time.perf_counter(), position
             position = _threads.enter(
-                parts,
-                lambda part, team: core.train(
-                    block, grads, layout.table, scratch, rows, X, Y, order, before, size,
-                    COSTS[cost], eta, decay, part_of_time * seconds, part, parts, team,
-                ),
+                parts, core.train,
+                block, grads, layout.table, scratch, rows, X, Y, order,
+                position, size, COSTS[cost], eta, decay, fraction * seconds,
             )  # fmt: skip
             now = time.perf_counter()
-            pace.note(parts, now - entered, position - before)
+            pace.note(parts, now - entered, position - start)
             # In a large network a look is no trifle; it may take a twentieth of the time.
             if position == len(order) or now - looked >= 20 * look_seconds:
                 if not _checks.all_finite(block):

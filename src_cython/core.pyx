@@ -254,7 +254,7 @@ def forward(
             n = min(rows, stop - start)
             for s in range(n):
                 load(inputs, start + s, &scratch[s * layout[0, WIDTH]])
-            block_forward(&params[0], layout, &scratch[0], rows, n)
+            block_forward(&params[0], layout, &scratch[0], rows, 0, n)
             a = &scratch[rows * layout[last, UNIT]]
             for s in range(n):
                 copy(fan_out, a + s * layout[last, WIDTH], &out[start + s, 0])
@@ -266,16 +266,17 @@ cdef void gather(
     Inputs inputs,
     const real[:, ::1] Y,
     const Py_ssize_t[::1] order,
+    Py_ssize_t position,  # of sample 0 of scratch in the order
+    Py_ssize_t rows,
     Py_ssize_t first,
     Py_ssize_t n,
-    Py_ssize_t rows,
     real* scratch,  # OUT  activations of layer 0, and targets in place of the last delta
 ) noexcept nogil:
-    """Bring n samples of the order to where forward and backward expect them."""
+    """Bring n samples, from the first on, to where forward and backward expect them."""
     cdef Py_ssize_t s, i, last = layout.shape[0] - 1
     cdef real* delta = scratch + rows * (total_width(layout) + layout[last, UNIT])
-    for s in range(n):
-        i = order[first + s]
+    for s in range(first, first + n):
+        i = order[position + s]
         copy(layout[last, FAN_OUT], &Y[i, 0], delta + s * layout[last, WIDTH])
         load(inputs, i, scratch + s * layout[0, WIDTH])
 
@@ -294,12 +295,13 @@ def gradient(
     """Compute the gradient of the summed cost by every parameter."""
     cdef Inputs inputs = inputs_of(X)
     cdef Py_ssize_t position = 0, count
+    cdef real* turned = &scratch[2 * rows * total_width(layout)]
     with nogil:
         while position < order.shape[0]:
             count = min(rows, order.shape[0] - position)
-            gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
-            block_forward(&params[0], layout, &scratch[0], rows, count)
-            block_backward(&params[0], layout, &scratch[0], rows, count, cost, <real> 1)
+            gather(layout, inputs, Y, order, position, rows, 0, count, &scratch[0])
+            block_forward(&params[0], layout, &scratch[0], rows, 0, count)
+            block_backward(&params[0], layout, &scratch[0], turned, rows, 0, count, cost, <real> 1)
             block_gradient(
                 layout, &scratch[0], rows, count, FROM_C if position else FROM_ZERO, <real> 1,
                 0, 1, &grads[0],
@@ -311,8 +313,8 @@ def train(
     real[::1] params,                      # IN/OUT  updated after each whole mini-batch
     real[::1] grads,                       # IN/OUT  the steps so far of an unfinished one
     const Py_ssize_t[:, ::1] layout,       # IN
-    real[::1] scratch,                     # WORK    one for each part, of equal lengths
-    Py_ssize_t rows,                       # IN   samples that scratch holds, in all
+    real[::1] scratch,                     # WORK    with room to turn deltas in for each part
+    Py_ssize_t rows,                       # IN   samples that scratch holds
     X,                                     # IN   (n, n_0), float or double
     const real[:, ::1] Y,                  # IN   (n, n_L)
     const Py_ssize_t[::1] order,           # IN   the epoch: indices into X and Y
@@ -339,14 +341,13 @@ def train(
     others return with nothing changed.
     """
     cdef Inputs inputs = inputs_of(X)
-    cdef Py_ssize_t n = order.shape[0], first, end, count, own, p
-    cdef Py_ssize_t length = scratch.shape[0] // parts, part_rows = (rows + parts - 1) // parts
+    cdef Py_ssize_t n = order.shape[0], first, end, count, own, n_own
+    cdef Py_ssize_t turning = 2 * rows * total_width(layout)
     cdef Py_ssize_t* meeting = NULL if team is None else &team[0]
-    cdef real* mine = &scratch[part * length]
+    cdef real* turned = &scratch[turning + part * ((scratch.shape[0] - turning) // parts)]
     cdef double work = 0.0, deadline = 0.0
-    cdef real step, scale
-    cdef real* target
-    cdef bint whole, leave = False
+    cdef real step
+    cdef bint leave = False
     cdef int start
     with nogil:
         deadline = clock() + seconds
@@ -354,28 +355,29 @@ def train(
             first = position - position % batch
             end = min(first + batch, n)
             count = min(rows, end - position)
-            p = share(count, part, parts)
-            own = share(count, part + 1, parts) - p
-            gather(layout, inputs, Y, order, position + p, own, part_rows, mine)
-            block_forward(&params[0], layout, mine, part_rows, own)
+            own = share(count, part, parts)
+            n_own = share(count, part + 1, parts) - own
+            gather(layout, inputs, Y, order, position, rows, own, n_own, &scratch[0])
+            block_forward(&params[0], layout, &scratch[0], rows, own, n_own)
             # Backpropagation is linear in the output error: scaled there, deltas are steps.
             step = <real> (-rate / (end - first))
-            block_backward(&params[0], layout, mine, part_rows, own, cost, step)
+            block_backward(
+                &params[0], layout, &scratch[0], turned, rows, own, n_own, cost, step
+            )
             if parts > 1 and not meet(meeting, parts):
                 break
-            # The whole mini-batch at once goes straight to the parameters.
-            whole = position == first and count == end - first
-            target = &params[0] if whole else &grads[0]
-            start = FROM_C if whole or position > first else FROM_ZERO
-            scale = <real> decay if whole else <real> 1
-            for p in range(parts):
-                own = share(count, p + 1, parts) - share(count, p, parts)
+            if position == first and count == end - first:
+                # The whole mini-batch at once: straight to the parameters.
                 block_gradient(
-                    layout, &scratch[p * length], part_rows, own, start, scale, part, parts, target
+                    layout, &scratch[0], rows, count, FROM_C, <real> decay, part, parts, &params[0]
                 )
-                start, scale = FROM_C, 1
-            if not whole and position + count == end:
-                block_update(layout, &grads[0], <real> decay, part, parts, &params[0])
+            else:
+                start = FROM_ZERO if position == first else FROM_C
+                block_gradient(
+                    layout, &scratch[0], rows, count, start, <real> 1, part, parts, &grads[0]
+                )
+                if position + count == end:
+                    block_update(layout, &grads[0], <real> decay, part, parts, &params[0])
             position += count
             work += <double> count * params.shape[0]
             if work > CLOCK_WORK:

@@ -108,6 +108,13 @@ cdef inline Py_ssize_t total_width(const Py_ssize_t[:, ::1] layout) noexcept nog
     return layout[last, UNIT] + layout[last, WIDTH]
 
 
+cdef inline Py_ssize_t place(
+    const Py_ssize_t[:, ::1] layout, Py_ssize_t l, Py_ssize_t rows, Py_ssize_t s
+) noexcept nogil:
+    """Return where sample s of layer l lies in scratch, among the activations or the deltas."""
+    return rows * layout[l, UNIT] + s * layout[l, WIDTH]
+
+
 cdef inline Py_ssize_t in_lines(Py_ssize_t n, real* kind) noexcept nogil:
     """Round n up to whole lines of ALIGNMENT bytes."""
     cdef Py_ssize_t line = LINE // sizeof(kind[0])
@@ -243,21 +250,22 @@ cdef void block_forward(
     const Py_ssize_t[:, ::1] layout,
     real* scratch,  # IN/OUT  activations of layer 0; then of every layer
     Py_ssize_t rows,
+    Py_ssize_t first,
     Py_ssize_t n,
 ) noexcept nogil:
-    """Compute the activations of every layer."""
+    """Compute the activations of every layer, of n samples from the first on."""
     cdef Py_ssize_t l, width
     cdef real* a
     for l in range(1, layout.shape[0]):
         width = layout[l, WIDTH]
-        a = scratch + rows * layout[l, UNIT]
+        a = scratch + place(layout, l, rows, first)
         layer_forward(
             n,
             layout[l, FAN_IN],
             width,
             layout[l - 1, WIDTH],
             params + layout[l, OFFSET],
-            scratch + rows * layout[l - 1, UNIT],
+            scratch + place(layout, l - 1, rows, first),
             a,
         )
         activate(<int> layout[l, ACTIVATION], n * width, a)
@@ -267,7 +275,9 @@ cdef void block_backward(
     const real* params,
     const Py_ssize_t[:, ::1] layout,
     real* scratch,  # IN/OUT  activations, and the targets in place of the last delta; then deltas
+    real* turned,   # WORK    as in layer_backward
     Py_ssize_t rows,
+    Py_ssize_t first,
     Py_ssize_t n,
     int cost,
     real scale,
@@ -275,9 +285,8 @@ cdef void block_backward(
     """Compute scale times the error delta of every layer but the input."""
     cdef Py_ssize_t l, s, width, fan_out, last = layout.shape[0] - 1
     cdef real* deltas = scratch + rows * total_width(layout)
-    cdef real* delta = deltas + rows * layout[last, UNIT]
-    cdef const real* a = scratch + rows * layout[last, UNIT]
-    cdef real* turned = deltas + rows * total_width(layout)
+    cdef real* delta = deltas + place(layout, last, rows, first)
+    cdef const real* a = scratch + place(layout, last, rows, first)
     width, fan_out = layout[last, WIDTH], layout[last, FAN_OUT]
     for s in range(n):
         output_delta(
@@ -286,7 +295,7 @@ cdef void block_backward(
         clear(width - fan_out, delta + s * width + fan_out)
     for l in range(last, 1, -1):
         width = layout[l - 1, WIDTH]
-        delta = deltas + rows * layout[l - 1, UNIT]
+        delta = deltas + place(layout, l - 1, rows, first)
         layer_backward(
             n,
             layout[l, FAN_IN],
@@ -294,14 +303,14 @@ cdef void block_backward(
             layout[l, WIDTH],
             width,
             params + layout[l, OFFSET],
-            deltas + rows * layout[l, UNIT],
+            deltas + place(layout, l, rows, first),
             turned,
             delta,
         )
         times_slope(
             <int> layout[l - 1, ACTIVATION],
             n * width,
-            scratch + rows * layout[l - 1, UNIT],
+            scratch + place(layout, l - 1, rows, first),
             delta,
         )
 
