@@ -29,7 +29,7 @@ LINK = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 if os.environ.get("FASTBP_PLAIN"):
     FLAGS += ["-DFASTBP_PLAIN"]
 
-HEADERS = [f"src_cython/{name}.h" for name in ("simd", "simd_vector", "simd_plain")]
+HEADERS = [f"src_cython/{name}.h" for name in ("simd", "simd_vector", "simd_plain", "threads")]
 
 # The flags of each SIMD level; fastbp/_dispatch.py picks one at import.
 LEVELS = {"base": []}

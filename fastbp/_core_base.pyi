@@ -11,6 +11,7 @@ SUPPORTED: Final[tuple[str, ...]]
 FLAGS: Final[str]
 COMPILED_BY: Final[str]
 ALIGNMENT: Final[int]
+TEAM: Final[int]
 INPUT_BOUND: Final[float]
 LAYOUT_COLUMNS: Final[dict[str, int]]
 ACTIVATIONS: Final[dict[str, int]]
@@ -78,7 +79,11 @@ def train(
     rate: float,
     decay: float,
     seconds: float,
+    part: int = 0,
+    parts: int = 1,
+    team: NDArray[intp] | None = None,
 ) -> int: ...
+def abort(team: NDArray[intp]) -> None: ...
 def shuffle(
     getstate: Callable[[], tuple[int, ...]],
     setstate: Callable[[tuple[int, ...]], None],

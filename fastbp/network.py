@@ -84,6 +84,7 @@ class Network(Model):
         shuffle: Shuffling = True,
         verbose: bool = True,
         check_finite: bool = True,
+        n_threads: int = 1,
     ) -> None:
         """Train by stochastic gradient descent; print a line after each epoch.
 
@@ -101,6 +102,9 @@ class Network(Model):
             False keeps the order; a function reorders in place.
         verbose, check_finite : bool
             Print the book's lines; look for NaN and infinity in the data first.
+        n_threads : int
+            At most so many threads share a mini-batch, where that pays: a millisecond or more
+            for each. The result does not depend on it.
 
         Raises
         ------
@@ -112,6 +116,7 @@ class Network(Model):
         with self._writing():
             epochs = _checks.integer(epochs, "epochs", 0)
             mini_batch_size = _checks.integer(mini_batch_size, "mini_batch_size", 1)
+            n_threads = _checks.integer(n_threads, "n_threads", 1)
             eta = _checks.number(eta, "eta")
             order = self._shuffle(shuffle, lambda: random.shuffle)
             data = samples.materialise(training_data, "training_data")
@@ -141,6 +146,7 @@ class Network(Model):
                 step=lambda mini_batch, _n: self.update_mini_batch(mini_batch, eta),
                 shuffle=order,
                 check_finite=check_finite,
+                n_threads=n_threads,
                 after_epoch=report,
             )
 

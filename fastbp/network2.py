@@ -153,6 +153,7 @@ class Network(Model):
         shuffle: Shuffling = True,
         verbose: bool = True,
         check_finite: bool = True,
+        n_threads: int = 1,
     ) -> tuple[list[float], list[int], list[float], list[int]]:
         """Train by stochastic gradient descent with weight decay; monitor after each epoch.
 
@@ -168,7 +169,7 @@ class Network(Model):
         early_stopping_n : int
             Stop after so many epochs without a new best accuracy on ``evaluation_data``,
             monitored or not; 0: never.
-        shuffle, verbose, check_finite
+        shuffle, verbose, check_finite, n_threads
             As in ``network.Network.SGD``.
 
         Returns
@@ -186,6 +187,7 @@ class Network(Model):
         with self._writing():
             epochs = _checks.integer(epochs, "epochs", 0)
             mini_batch_size = _checks.integer(mini_batch_size, "mini_batch_size", 1)
+            n_threads = _checks.integer(n_threads, "n_threads", 1)
             early_stopping_n = _checks.integer(early_stopping_n, "early_stopping_n", 0)
             eta, lmbda = _checks.number(eta, "eta"), _checks.number(lmbda, "lmbda")
             order = self._shuffle(shuffle, lambda: random.shuffle)
@@ -246,6 +248,7 @@ class Network(Model):
                 step=lambda mini_batch, n: self.update_mini_batch(mini_batch, eta, lmbda, n),
                 shuffle=order,
                 check_finite=check_finite,
+                n_threads=n_threads,
                 after_epoch=report,
             )
             return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy

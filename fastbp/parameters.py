@@ -95,10 +95,10 @@ class Layout:
             [np.empty(shape, dtype) for shape in self._weight_shapes],
         )
 
-    def scratch(self, rows: int) -> NDArray[Any]:
-        """Return scratch for the activations and errors of ``rows`` samples."""
-        turned = 2 * self._widest * (-(-rows // self._line) * self._line)
-        return _aligned(rows * self._scratch_per_row + turned, self.dtype)
+    def scratch(self, rows: int, parts: int = 1) -> NDArray[Any]:
+        """Return scratch for activations and errors of ``rows`` samples, shared by ``parts``."""
+        turned = 2 * self._widest * (-(-rows // parts // self._line) * self._line)
+        return _aligned(rows * self._scratch_per_row + parts * turned, self.dtype)
 
     def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
         """Return a block that holds copies of these arrays."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, samples
+from fastbp import _checks, _threads, samples
 from fastbp._dispatch import core
 from fastbp.errors import DivergenceError, text
 from fastbp.functions import COSTS
@@ -42,6 +42,7 @@ def run(
     shuffle: Callable[[], Shuffle] | None,
     check_finite: bool,
     after_epoch: Callable[[int, Any], bool],
+    n_threads: int = 1,
 ) -> None:
     """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
 
@@ -52,6 +53,7 @@ def run(
     they, and the shuffle, are code of the user's that may change the network.
     """
     n, deck, fitted = len(data), Deck(data, shuffle), _Fitted(check_finite)
+    pace = _threads.Pace(n_threads)
     if n == 0:
         raise ValueError(text("training_data", "at least one sample", "none"))
     layout, _, _ = net._checked(finite=True)
@@ -83,6 +85,7 @@ def run(
                     eta=eta,
                     decay=1 - eta * (lmbda / n),
                     where=f"training_data, epoch {epoch}",
+                    pace=pace,
                 )
             finally:
                 net._commit(*layout.unpack(block))
@@ -149,16 +152,19 @@ def descend(
     eta: float,
     decay: float,
     where: str,
+    pace: _threads.Pace = _threads.ALONE,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
     The block is left after a whole mini-batch and finite, whatever ends the call:
     the end, an exception such as Ctrl-C, or divergence, which raises
-    DivergenceError after a return to the last finite checkpoint.
+    DivergenceError after a return to the last finite checkpoint. ``pace`` tells how many
+    threads share the work, which changes no bit of the result.
     """
     size = min(mini_batch_size, len(order))
     rows = min(layout.block_rows, size)
-    grads, scratch = layout.empty(), layout.scratch(rows)
+    most = pace.most(3.0 * rows * len(block), block.itemsize)
+    grads, scratch = layout.empty(), layout.scratch(rows, most)
     looked = time.perf_counter()
     good, good_at, position = block.copy(), 0, 0
     look_seconds = time.perf_counter() - looked
@@ -166,11 +172,15 @@ def descend(
     seconds = max(_SECONDS - 4 * look_seconds, _SECONDS / 10)
     try:
         while position < len(order):
-            position = core.train(
+            parts, fraction = pace.next(most)
+            entered, start = time.perf_counter(), position
+            position = _threads.enter(
+                parts, core.train,
                 block, grads, layout.table, scratch, rows, X, Y, order,
-                position, size, COSTS[cost], eta, decay, seconds,
+                position, size, COSTS[cost], eta, decay, fraction * seconds,
             )  # fmt: skip
             now = time.perf_counter()
+            pace.note(parts, now - entered, position - start)
             # In a large network a look is no trifle; it may take a twentieth of the time.
             if position == len(order) or now - looked >= 20 * look_seconds:
                 if not _checks.all_finite(block):

@@ -2,6 +2,7 @@
 # checked, allocated and laid out. Read in this order:
 #
 #   simd.h          the two kernels that must fill the vector units: multiply, sigmoid
+#   threads.h       how threads that share a mini-batch wait for each other
 #   functions.pxi   activations and costs: one switch per question
 #   layers.pxi      one layer of a block of samples: forward, backward, gradient, update
 #   this file       the doors: whole passes over blocks, many mini-batches
@@ -122,6 +123,14 @@ cdef extern from "simd.h" nogil:
         const double*, Py_ssize_t, const double*, double, double*, Py_ssize_t
     ) noexcept  # fmt: skip
 
+cdef extern from "threads.h" nogil:
+    enum:
+        FASTBP_TEAMS
+        TEAM_LENGTH
+    bint meet "fastbp_meet"(Py_ssize_t*, Py_ssize_t) noexcept
+    bint agree "fastbp_agree"(Py_ssize_t*, Py_ssize_t, Py_ssize_t, bint) noexcept
+    void abort_team "fastbp_abort"(Py_ssize_t*) noexcept
+
 # The type of parameters, activations and gradients: the network's dtype.
 ctypedef fused real:
     float
@@ -164,6 +173,7 @@ COMPILED_BY = COMPILER.decode()
 SUPPORTED = ("base",) + ("x86v3",) * has_v3() + ("x86v4",) * has_v4()
 INPUT_BOUND = BOUND
 ALIGNMENT = LINE
+TEAM = TEAM_LENGTH if FASTBP_TEAMS else 0  # words; 0: this build computes with one thread
 LAYOUT_COLUMNS = {
     "fan_in": FAN_IN,
     "fan_out": FAN_OUT,
@@ -220,7 +230,7 @@ def forward(
             n = min(rows, stop - start)
             for s in range(n):
                 load(inputs, start + s, &scratch[s * layout[0, WIDTH]])
-            block_forward(&params[0], layout, &scratch[0], rows, n)
+            block_forward(&params[0], layout, &scratch[0], rows, 0, n)
             a = &scratch[rows * layout[last, UNIT]]
             for s in range(n):
                 copy(fan_out, a + s * layout[last, WIDTH], &out[start + s, 0])
@@ -233,16 +243,17 @@ cdef void gather(
     Inputs inputs,
     const real[:, ::1] Y,
     const Py_ssize_t[::1] order,
+    Py_ssize_t position,  # of sample 0 of scratch in the order
+    Py_ssize_t rows,
     Py_ssize_t first,
     Py_ssize_t n,
-    Py_ssize_t rows,
     real* scratch,  # OUT  activations of layer 0, and targets in place of the last delta
 ) noexcept nogil:
-    """Bring n samples of the order to where forward and backward expect them."""
+    """Bring n samples, from the first on, to where forward and backward expect them."""
     cdef Py_ssize_t s, i, last = layout.shape[0] - 1
     cdef real* delta = scratch + rows * (total_width(layout) + layout[last, UNIT])
-    for s in range(n):
-        i = order[first + s]
+    for s in range(first, first + n):
+        i = order[position + s]
         copy(layout[last, FAN_OUT], &Y[i, 0], delta + s * layout[last, WIDTH])
         load(inputs, i, scratch + s * layout[0, WIDTH])
 
@@ -275,16 +286,17 @@ def gradient(
     cdef Inputs inputs = inputs_of(X)
     cdef Py_ssize_t position = 0, count
     cdef fastbp_mode mode
+    cdef real* turned = &scratch[2 * rows * total_width(layout)]
     with nogil:
         mode = flush_subnormals()
         while position < order.shape[0]:
             count = min(rows, order.shape[0] - position)
-            gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
-            block_forward(&params[0], layout, &scratch[0], rows, count)
-            block_backward(&params[0], layout, &scratch[0], rows, count, cost, <real> 1)
+            gather(layout, inputs, Y, order, position, rows, 0, count, &scratch[0])
+            block_forward(&params[0], layout, &scratch[0], rows, 0, count)
+            block_backward(&params[0], layout, &scratch[0], turned, rows, 0, count, cost, <real> 1)
             block_gradient(
                 layout, &scratch[0], rows, count, FROM_C if position else FROM_ZERO, <real> 1,
-                &grads[0], NULL,
+                turned, 0, 1, &grads[0], NULL,
             )  # fmt: skip
             position += count
         restore(mode)
@@ -294,7 +306,7 @@ def train(
     real[::1] params,                      # IN/OUT  updated after each whole mini-batch
     real[::1] grads,                       # IN/OUT  the steps so far of an unfinished one
     const Py_ssize_t[:, ::1] layout,       # IN
-    real[::1] scratch,                     # WORK
+    real[::1] scratch,                     # WORK    with room to turn deltas in for each part
     Py_ssize_t rows,                       # IN   samples that scratch holds
     X,                                     # IN   (n, n_0), float or double
     const real[:, ::1] Y,                  # IN   (n, n_L)
@@ -305,55 +317,82 @@ def train(
     double rate,                           # IN   step per sample-mean gradient
     double decay,                          # IN   factor on the weights at each update
     double seconds,                        # IN   return at the first look at the clock after these
+    Py_ssize_t part=0,                     # IN   which of the
+    Py_ssize_t parts=1,                    # IN   threads that call this at once, all alike
+    Py_ssize_t[::1] team=None,             # WORK where these meet, zeros at first
 ):
     """Train on the epoch from ``position`` on; return the position reached.
 
     It is the end of the epoch, or earlier when ``seconds`` have passed. A call
     with the position returned goes on as if there had been no pause, also within
     a mini-batch, and with the same bits.
+
+    The threads of a team share each block of samples: first every one carries its own
+    samples forward and backward, then it updates its own rows of parameters from all
+    samples. Each number is computed by one thread, of the same terms in the same order
+    whatever the parts. Where ``abort`` has been called, as one thread never came, the
+    others return with nothing changed.
     """
     cdef Inputs inputs = inputs_of(X)
-    cdef Py_ssize_t n = order.shape[0], first, end, count
+    cdef Py_ssize_t n = order.shape[0], first, end, count, own, n_own
+    cdef Py_ssize_t turning = 2 * rows * total_width(layout)
+    cdef Py_ssize_t* meeting = NULL if team is None else &team[0]
+    cdef real* turned = &scratch[turning + part * ((scratch.shape[0] - turning) // parts)]
     cdef double work = 0.0, deadline = 0.0
     cdef real step
+    cdef bint leave = False
     cdef int start
     cdef fastbp_ahead ahead = samples_ahead(inputs, rows, layout[1, FAN_IN])
     cdef fastbp_mode mode
     with nogil:
         mode = flush_subnormals()
         deadline = clock() + seconds
-        while position < n:
+        while position < n and not leave:
             first = position - position % batch
             end = min(first + batch, n)
             count = min(rows, end - position)
-            gather(layout, inputs, Y, order, position, count, rows, &scratch[0])
-            block_forward(&params[0], layout, &scratch[0], rows, count)
-            ahead.which, ahead.n = &order[position] + count, min(rows, n - position - count)
-            ahead.done = 0
+            own = share(count, part, parts)
+            n_own = share(count, part + 1, parts) - own
+            gather(layout, inputs, Y, order, position, rows, own, n_own, &scratch[0])
+            block_forward(&params[0], layout, &scratch[0], rows, own, n_own)
+            ahead.which, ahead.done = &order[position] + count + own, 0
+            ahead.n = min(n_own, n - position - count - own)
             # Backpropagation is linear in the output error: scaled there, deltas are steps.
             step = <real> (-rate / (end - first))
-            block_backward(&params[0], layout, &scratch[0], rows, count, cost, step)
+            block_backward(
+                &params[0], layout, &scratch[0], turned, rows, own, n_own, cost, step
+            )
+            if parts > 1 and not meet(meeting, parts):
+                break
             if position == first and count == end - first:
                 # The whole mini-batch at once: straight to the parameters.
                 start = FROM_C if decay == 1 else FROM_SCALED
                 block_gradient(
-                    layout, &scratch[0], rows, count, start, <real> decay, &params[0], &ahead
+                    layout, &scratch[0], rows, count, start, <real> decay, turned, part, parts,
+                    &params[0], &ahead,
                 )
             else:
                 start = FROM_ZERO if position == first else FROM_C
                 block_gradient(
-                    layout, &scratch[0], rows, count, start, <real> 1, &grads[0], &ahead
+                    layout, &scratch[0], rows, count, start, <real> 1, turned, part, parts,
+                    &grads[0], &ahead,
                 )
                 if position + count == end:
-                    block_update(layout, &grads[0], <real> decay, &params[0])
+                    block_update(layout, &grads[0], <real> decay, part, parts, &params[0])
             position += count
             work += <double> count * params.shape[0]
             if work > CLOCK_WORK:
                 work = 0.0
-                if clock() > deadline:
-                    break
+                leave = clock() > deadline
+            if parts > 1:
+                leave = agree(meeting, parts, part, leave)
         restore(mode)
     return position
+
+
+def abort(Py_ssize_t[::1] team):
+    """Let those of the team that wait, or will, return: one of them never comes."""
+    abort_team(&team[0])
 
 
 def all_finite(const real[::1] values):

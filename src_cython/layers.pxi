@@ -41,9 +41,21 @@ cdef inline bint finite(Py_ssize_t n, const real* values) noexcept nogil:
 # -- a block of n samples ------------------------------------------------------------
 
 
+cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t part, Py_ssize_t parts) noexcept nogil:
+    """Return where a part's share of n begins; the next part's begins where it ends."""
+    return n * part if parts == 1 else n * part // parts
+
+
 cdef inline Py_ssize_t total_width(const Py_ssize_t[:, ::1] layout) noexcept nogil:
     cdef Py_ssize_t last = layout.shape[0] - 1
     return layout[last, UNIT] + layout[last, WIDTH]
+
+
+cdef inline Py_ssize_t place(
+    const Py_ssize_t[:, ::1] layout, Py_ssize_t l, Py_ssize_t rows, Py_ssize_t s
+) noexcept nogil:
+    """Return where sample s of layer l lies in scratch, among the activations or the deltas."""
+    return rows * layout[l, UNIT] + s * layout[l, WIDTH]
 
 
 cdef inline Py_ssize_t in_lines(Py_ssize_t n, real* kind) noexcept nogil:
@@ -139,6 +151,8 @@ cdef void layer_backward(
 
 cdef void layer_gradient(
     Py_ssize_t n,
+    Py_ssize_t low,     # IN      the first and
+    Py_ssize_t high,    # IN      past the last row of G to compute
     Py_ssize_t fan_in,
     Py_ssize_t width,
     Py_ssize_t width_in,
@@ -146,21 +160,25 @@ cdef void layer_gradient(
     const real* delta,  # IN      (n, width), zero in the padding
     int start,          # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
     real scale,         # IN      of the weights that are there
-    real* turned,       # WORK    (fan_in, n in lines)
+    real* turned,       # WORK    (high - low, n in lines)
     real* G,            # IN/OUT  (fan_in + 1, width)
     fastbp_ahead* ahead,
 ) noexcept nogil:
     """Compute a^T delta (BP4), and for the bias the sum of delta (BP3), from that start."""
-    cdef Py_ssize_t s, j, x_row = 1, x_term = width_in
+    cdef Py_ssize_t s, j, own = min(high, fan_in) - low, x_row = 1, x_term = width_in
     cdef real* bias = G + fan_in * width
+    a += low
     if n >= MANY:
         # The terms of a sum, one input of all samples, side by side.
         x_row, x_term = in_lines(n, turned), 1
-        transpose(n, fan_in, a, width_in, turned, x_row)
+        transpose(n, own, a, width_in, turned, x_row)
         a = turned
     multiply(
-        start, fan_in, width, n, a, x_row, x_term, delta, width, G, width, NULL, scale, ahead
-    )
+        start, own, width, n, a, x_row, x_term, delta, width, G + low * width, width,
+        NULL, scale, ahead,
+    )  # fmt: skip
+    if high <= fan_in:
+        return
     if start == FROM_ZERO:
         clear(width, bias)
     for s in range(n):
@@ -169,6 +187,8 @@ cdef void layer_gradient(
 
 
 cdef void layer_update(
+    Py_ssize_t low,   # IN      the first and
+    Py_ssize_t high,  # IN      past the last row to update
     Py_ssize_t fan_in,
     Py_ssize_t width,
     const real* G,  # IN      (fan_in + 1, width)
@@ -177,9 +197,9 @@ cdef void layer_update(
 ) noexcept nogil:
     """Add the summed steps G."""
     cdef Py_ssize_t i, bias = fan_in * width
-    for i in range(bias):
+    for i in range(low * width, min(high * width, bias)):
         W[i] = decay * W[i] + G[i]
-    for i in range(bias, bias + width):
+    for i in range(bias, high * width):
         W[i] += G[i]
 
 
@@ -188,21 +208,22 @@ cdef void block_forward(
     const Py_ssize_t[:, ::1] layout,
     real* scratch,  # IN/OUT  activations of layer 0; then of every layer
     Py_ssize_t rows,
+    Py_ssize_t first,
     Py_ssize_t n,
 ) noexcept nogil:
-    """Compute the activations of every layer."""
+    """Compute the activations of every layer, of n samples from the first on."""
     cdef Py_ssize_t l, width
     cdef real* a
     for l in range(1, layout.shape[0]):
         width = layout[l, WIDTH]
-        a = scratch + rows * layout[l, UNIT]
+        a = scratch + place(layout, l, rows, first)
         layer_forward(
             n,
             layout[l, FAN_IN],
             width,
             layout[l - 1, WIDTH],
             params + layout[l, OFFSET],
-            scratch + rows * layout[l - 1, UNIT],
+            scratch + place(layout, l - 1, rows, first),
             a,
         )
         activate(<int> layout[l, ACTIVATION], n * width, a)
@@ -212,7 +233,9 @@ cdef void block_backward(
     const real* params,
     const Py_ssize_t[:, ::1] layout,
     real* scratch,  # IN/OUT  activations, and the targets in place of the last delta; then deltas
+    real* turned,   # WORK    as in layer_backward
     Py_ssize_t rows,
+    Py_ssize_t first,
     Py_ssize_t n,
     int cost,
     real scale,
@@ -220,9 +243,8 @@ cdef void block_backward(
     """Compute scale times the error delta of every layer but the input."""
     cdef Py_ssize_t l, s, width, fan_out, last = layout.shape[0] - 1
     cdef real* deltas = scratch + rows * total_width(layout)
-    cdef real* delta = deltas + rows * layout[last, UNIT]
-    cdef const real* a = scratch + rows * layout[last, UNIT]
-    cdef real* turned = deltas + rows * total_width(layout)
+    cdef real* delta = deltas + place(layout, last, rows, first)
+    cdef const real* a = scratch + place(layout, last, rows, first)
     width, fan_out = layout[last, WIDTH], layout[last, FAN_OUT]
     for s in range(n):
         output_delta(
@@ -231,7 +253,7 @@ cdef void block_backward(
         clear(width - fan_out, delta + s * width + fan_out)
     for l in range(last, 1, -1):
         width = layout[l - 1, WIDTH]
-        delta = deltas + rows * layout[l - 1, UNIT]
+        delta = deltas + place(layout, l - 1, rows, first)
         layer_backward(
             n,
             layout[l, FAN_IN],
@@ -239,35 +261,40 @@ cdef void block_backward(
             layout[l, WIDTH],
             width,
             params + layout[l, OFFSET],
-            deltas + rows * layout[l, UNIT],
+            deltas + place(layout, l, rows, first),
             turned,
             delta,
         )
         times_slope(
             <int> layout[l - 1, ACTIVATION],
             n * width,
-            scratch + rows * layout[l - 1, UNIT],
+            scratch + place(layout, l - 1, rows, first),
             delta,
         )
 
 
 cdef void block_gradient(
     const Py_ssize_t[:, ::1] layout,
-    real* scratch,        # IN      activations and deltas; WORK behind them
+    const real* scratch,  # IN      activations and deltas
     Py_ssize_t rows,
     Py_ssize_t n,
     int start,            # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
     real scale,           # IN      of the weights that are there
+    real* turned,         # WORK    of this part
+    Py_ssize_t part,      # IN      whose share of each layer's rows to compute,
+    Py_ssize_t parts,     # IN      of so many
     real* grads,          # IN/OUT
     fastbp_ahead* ahead,  # IN      to be fetched meanwhile, or NULL
 ) noexcept nogil:
     """Compute the gradient of n samples, from that start."""
-    cdef Py_ssize_t l
-    cdef real* deltas = scratch + rows * total_width(layout)
-    cdef real* turned = deltas + rows * total_width(layout)
+    cdef Py_ssize_t l, matrix_rows
+    cdef const real* deltas = scratch + rows * total_width(layout)
     for l in range(1, layout.shape[0]):
+        matrix_rows = layout[l, FAN_IN] + 1
         layer_gradient(
             n,
+            share(matrix_rows, part, parts),
+            share(matrix_rows, part + 1, parts),
             layout[l, FAN_IN],
             layout[l, WIDTH],
             layout[l - 1, WIDTH],
@@ -285,12 +312,17 @@ cdef void block_update(
     const Py_ssize_t[:, ::1] layout,
     const real* grads,  # IN      the steps, summed over the mini-batch
     real decay,         # IN
+    Py_ssize_t part,    # IN      as in block_gradient
+    Py_ssize_t parts,   # IN
     real* params,       # IN/OUT
 ) noexcept nogil:
     """Take the step in every layer."""
-    cdef Py_ssize_t l
+    cdef Py_ssize_t l, matrix_rows
     for l in range(1, layout.shape[0]):
+        matrix_rows = layout[l, FAN_IN] + 1
         layer_update(
+            share(matrix_rows, part, parts),
+            share(matrix_rows, part + 1, parts),
             layout[l, FAN_IN],
             layout[l, WIDTH],
             grads + layout[l, OFFSET],
