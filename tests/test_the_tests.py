@@ -50,8 +50,8 @@ BUGS = {
         "layers.pxi",
         [
             (
-                "            n * width,\n            scratch + rows",
-                "            0,\n            scratch + rows",
+                "            n * width,\n            scratch + place",
+                "            0,\n            scratch + place",
             )
         ],
     ),
