@@ -435,7 +435,7 @@ def test_numpys_shuffle_of_rows_that_differs_is_not_used(unknown, monkeypatch):
         def shuffle(self, x):
             super().shuffle(x if isinstance(x, list) else x[::-1])
 
-    monkeypatch.setattr(shuffling, "Generator", Other)
+    monkeypatch.setattr(np.random, "Generator", Other)
     assert shuffling._on_rows(Other(np.random.PCG64(1)).shuffle) is None
 
 
