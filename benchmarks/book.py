@@ -12,6 +12,7 @@ timed; they take turns, and fastbp under two names (A/A) shows what a ratio is w
 
 import argparse
 import functools
+import os
 import random
 import subprocess
 import sys
@@ -264,10 +265,14 @@ def case_import(options):
     """What ``import fastbp`` takes beyond ``import numpy``."""
     programs = ["numpy", "fastbp", "numpy "]  # the last is the control
     times = {name: [] for name in programs}
+    # With the compiled bytecode that an installed package has, whatever is set here.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     for turn in range(2 * options.rounds + 1):
         for name in programs if turn % 2 else reversed(programs):
             begin = time.perf_counter()
-            subprocess.run([sys.executable, "-c", f"import {name}"], check=True)
+            subprocess.run(
+                [sys.executable, "-c", f"import {name}"], check=True, env=environment
+            )
             if turn:
                 times[name].append(time.perf_counter() - begin)
     numpy, fastbp, again = (np.array(times[name]) for name in programs)

@@ -5,9 +5,8 @@
     python benchmarks/speed.py --json FILE     and keep every round's times
     python benchmarks/speed.py --write         and put the tables into the READMEs
 
-Each contender lives in a process of its own, on one thread. First all take the same two
-epochs, and must end at the reference's weights. Then they take turns, forwards and
-backwards; a ratio is the median over rounds of the ratio within the round. fastbp under
+Each contender lives in a process of its own, on one thread. First all take the same
+epoch, and must end at the reference's weights. Then they take turns, forwards and backwards; a ratio is the median over rounds of the ratio within the round. fastbp under
 two names (A/A) shows what a ratio near 1 is worth on this machine on this day: a ratio
 inside that spread is not printed.
 """
@@ -23,15 +22,15 @@ from contenders import AGAIN, OURS, OURS_CROSS_ENTROPY, QUADRATIC
 from harness import AbsentError, Ratio, Worker, figure
 
 CELLS = [  # sizes, mini-batch, mini-batches an epoch
-    ([784, 30, 10], 10, 400),
-    ([784, 100, 10], 10, 240),
-    ([16, 32, 32, 4], 8, 1000),
-    ([64, 128, 64, 10], 32, 240),
-    ([784, 512, 512, 10], 128, 16),
-    ([2, 3, 1], 1, 4000),
+    ([784, 30, 10], 10, 1000),
+    ([784, 100, 10], 10, 1000),
+    ([16, 32, 32, 4], 8, 2000),
+    ([64, 128, 64, 10], 32, 500),
+    ([784, 512, 512, 10], 128, 40),
+    ([2, 3, 1], 1, 10000),
 ]
 DTYPES = ("float64", "float32")
-EPOCHS = 2  # before the results are compared
+EPOCHS = 1  # before the results are compared
 # Of the error of an array of parameters to how far training moved it. The programs sum in
 # other orders, and the steps carry that on; a gradient wrong by some percent is seen.
 TOLERANCE = {"float64": 1e-8, "float32": 1e-2}
