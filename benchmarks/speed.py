@@ -6,7 +6,8 @@
     python benchmarks/speed.py --write         and put the tables into the READMEs
 
 Each contender lives in a process of its own, on one thread. First all take the same
-epoch, and must end at the reference's weights. Then they take turns, forwards and backwards; a ratio is the median over rounds of the ratio within the round. fastbp under
+epoch, and must end at the reference's weights. Then they take turns, forwards and
+backwards; a ratio is the median over rounds of the ratio within the round. fastbp under
 two names (A/A) shows what a ratio near 1 is worth on this machine on this day: a ratio
 inside that spread is not printed.
 """
