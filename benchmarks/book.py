@@ -270,9 +270,7 @@ def case_import(options):
     for turn in range(2 * options.rounds + 1):
         for name in programs if turn % 2 else reversed(programs):
             begin = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-c", f"import {name}"], check=True, env=environment
-            )
+            subprocess.run([sys.executable, "-c", f"import {name}"], check=True, env=environment)
             if turn:
                 times[name].append(time.perf_counter() - begin)
     numpy, fastbp, again = (np.array(times[name]) for name in programs)

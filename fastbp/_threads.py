@@ -19,6 +19,9 @@ _WORK = 1e8
 _EVERY = 10
 _TRIAL = 0.2
 
+# Seconds that a thread may take to come; after these it is done without.
+_PATIENCE = 1.0
+
 
 class Pace:
     """How many threads to use next, from what was worth it so far; of one call of SGD."""
@@ -36,7 +39,7 @@ class Pace:
 
     def next(self, most: int) -> tuple[int, float]:
         """Return how many threads are to enter, 1 or ``most``, for what part of the usual time."""
-        if most == 1:
+        if most == 1 or self._n_threads == 1:
             return 1, 1.0
         for untried in (most, 1):
             if untried not in self._seconds:
@@ -47,6 +50,10 @@ class Pace:
             return faster, 1.0
         return (most if faster == 1 else 1), _TRIAL
 
+    def give_up(self) -> None:
+        """Use one thread from now on."""
+        self._n_threads = 1
+
     def note(self, parts: int, seconds: float, samples: int) -> None:
         """Remember how long an entry took."""
         self._seconds[parts] = seconds / samples
@@ -55,32 +62,46 @@ class Pace:
 ALONE = Pace(1)
 
 
-def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int:
+def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int | None:
     """Call ``door(*arguments, part, parts, team)`` in ``parts`` threads at once.
 
     The threads live as long as the call, and part 0 is the caller's, whose result is
-    returned. An exception of any is raised; where it keeps one from entering the core,
-    the others return from there with nothing changed.
+    returned. None says that they cannot be had, and nothing has changed: a thread does not
+    start, or is none of the system's own (as of a library that runs all in one), or is
+    stopped on its way. An exception of any is raised; where it keeps one from entering the
+    core, the others return from there with nothing changed.
     """
     if parts == 1:
         return door(*arguments)
     team = np.zeros(core.TEAM, np.intp)
     failures: list[BaseException] = []
+    ours, ready = threading.get_native_id(), threading.Semaphore(0)
 
     def follow(part: int) -> None:
         try:
-            door(*arguments, part, parts, team)
+            if threading.get_native_id() != ours:
+                ready.release()
+                door(*arguments, part, parts, team)
         except BaseException as error:
             failures.append(error)
             core.abort(team)
 
     threads = [threading.Thread(target=follow, args=(part,)) for part in range(1, parts)]
+    result = None
     try:
-        for thread in threads:
-            thread.start()
-        result = door(*arguments, 0, parts, team)
+        try:
+            for thread in threads:
+                thread.start()
+            # Part 0 waits in the core, where no signal is seen: not before all are there.
+            together = all(ready.acquire(timeout=_PATIENCE) for _ in threads)
+        except RuntimeError:  # no more threads to be had
+            together = False
+        if together:
+            result = door(*arguments, 0, parts, team)
+        else:
+            core.abort(team)
     except BaseException:
-        core.abort(team)  # Ctrl-C, or no more threads to be had: part 0 may never come
+        core.abort(team)  # Ctrl-C: part 0 may never come
         raise
     finally:
         for thread in threads:

@@ -174,12 +174,15 @@ def descend(
         while position < len(order):
             parts, fraction = pace.next(most)
             entered, start = time.perf_counter(), position
-            position = _threads.enter(
+            reached = _threads.enter(
                 parts, core.train,
                 block, grads, layout.table, scratch, rows, X, Y, order,
                 position, size, COSTS[cost], eta, decay, fraction * seconds,
             )  # fmt: skip
-            now = time.perf_counter()
+            if reached is None:
+                pace.give_up()
+                continue
+            position, now = reached, time.perf_counter()
             pace.note(parts, now - entered, position - start)
             # In a large network a look is no trifle; it may take a twentieth of the time.
             if position == len(order) or now - looked >= 20 * look_seconds:

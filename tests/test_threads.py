@@ -195,10 +195,35 @@ def test_those_who_wait_for_one_that_never_comes_return(absent, parts):
     assert door.params.tobytes() == params
 
 
+def none_to_be_had(thread):
+    raise RuntimeError("can't start new thread")
+
+
+def run_at_once(thread):
+    thread.run()  # in the caller's own thread, as a library of green threads may
+
+
+def die_on_the_way(thread, start=threading.Thread.start):
+    thread.run = lambda: None
+    start(thread)
+
+
+@pytest.mark.parametrize("start", [none_to_be_had, run_at_once, die_on_the_way])
+def test_where_threads_cannot_be_had_one_does_the_work(start, monkeypatch):
+    """No thread waits in the core for one that is not to come; the result is the same."""
+    nets = [network.Network(LARGE, random_state=1) for _ in range(2)]
+    data, before = samples(1000, 64, 10), threading.enumerate()
+    nets[0].SGD(data, 1, BATCH, 0.1, verbose=False)
+    monkeypatch.setattr(_threads, "_PATIENCE", 0.05)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    nets[1].SGD(data, 1, BATCH, 0.1, verbose=False, n_threads=2)
+    assert bits(nets[0]) == bits(nets[1])
+    assert threading.enumerate() == before
+
+
 @each_class
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_exception_between_two_starts_leaves_the_network_as_it_was(error, module, monkeypatch):
-    """Ctrl-C amid the starts, or no more threads to be had: those started end."""
+def test_an_exception_between_two_starts_leaves_the_network_as_it_was(module, monkeypatch):
+    """Ctrl-C amid the starts: those started end."""
     monkeypatch.setattr(_threads, "processors", lambda: 3)
     net = module.Network(LARGE, random_state=1)
     before, threads, start = bits(net), threading.enumerate(), threading.Thread.start
@@ -208,13 +233,13 @@ def test_an_exception_between_two_starts_leaves_the_network_as_it_was(error, mod
         nonlocal count
         count += 1
         if count == 2:
-            raise error
+            raise KeyboardInterrupt
         start(thread)
 
     data = samples(200, 64, 10)
     monkeypatch.setattr(_threads, "_WORK", 1e7)
     monkeypatch.setattr(threading.Thread, "start", fail)
-    with pytest.raises(error):
+    with pytest.raises(KeyboardInterrupt):
         net.SGD(data, 1, BATCH, 0.1, n_threads=3)
     assert count == 2
     assert threading.enumerate() == threads
