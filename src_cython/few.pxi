@@ -232,6 +232,7 @@ def feedforward(
     cdef void* scratch
     cdef Py_buffer* x_held = held + 2 * last
     cdef bint good, short_of_memory = False
+    cdef fastbp_mode mode
     if held == NULL:
         raise MemoryError
     good = (
@@ -246,12 +247,14 @@ def feedforward(
     if memory != NULL:
         scratch = aligned(memory)
         with nogil:
+            mode = flush_subnormals()
             if itemsize == sizeof(float):
                 good = few_forward(table, last, held, x_held, 1, 1, <float*> scratch)
                 copy(n_out, <float*> scratch + unit, <float*> x_held[1].buf)
             else:
                 good = few_forward(table, last, held, x_held, 1, 1, <double*> scratch)
                 copy(n_out, <double*> scratch + unit, <double*> x_held[1].buf)
+            restore(mode)
     for i in range(2 * last + 2):
         PyBuffer_Release(held + i)
     free(held)
@@ -285,6 +288,7 @@ def backprop(
     cdef Py_buffer* view
     cdef void* memory = NULL
     cdef bint good, short_of_memory = False
+    cdef fastbp_mode mode
     cdef int result = -1
     if type(pairs) is not list:
         return None
@@ -316,6 +320,7 @@ def backprop(
         short_of_memory = memory == NULL
     if memory != NULL:
         with nogil:
+            mode = flush_subnormals()
             if itemsize == sizeof(float):
                 result = few(
                     table, last, held, n, cost, <float> scale, add, <float> decay,
@@ -325,6 +330,7 @@ def backprop(
                 result = few(
                     table, last, held, n, cost, scale, add, decay, <double*> aligned(memory)
                 )
+            restore(mode)
     for i in range(used):
         PyBuffer_Release(held + i)
     free(held)
