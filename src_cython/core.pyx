@@ -158,7 +158,7 @@ cdef enum:
     LINE = 64
 
 cdef enum:
-    MANY = 64  # samples of a block from which on transposing the activations pays
+    MANY = 64  # samples, and outputs, from which on transposing the activations pays
 
 # Float64 inputs are cut to this in a float32 network, where 1e300 would become
 # infinite; weighted sums of it stay finite, so that it saturates a neuron.

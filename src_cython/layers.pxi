@@ -168,7 +168,7 @@ cdef void layer_gradient(
     cdef Py_ssize_t s, j, own = min(high, fan_in) - low, x_row = 1, x_term = width_in
     cdef real* bias = G + fan_in * width
     a += low
-    if n >= MANY:
+    if n >= MANY and width >= MANY:
         # The terms of a sum, one input of all samples, side by side.
         x_row, x_term = in_lines(n, turned), 1
         transpose(n, own, a, width_in, turned, x_row)
