@@ -333,7 +333,7 @@ class Model:
             block,
             data.X,
             Y,
-            np.arange(len(data)),
+            np.arange(len(data), dtype=np.intp),
             mini_batch_size=len(data),
             cost=cost,
             eta=eta,

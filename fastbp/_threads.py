@@ -9,10 +9,10 @@ import numpy as np
 
 from fastbp._dispatch import core
 
-# A thread is worth it where its share of a block of samples takes about half a millisecond:
-# so many multiply-adds times bytes of a number, at the rate of a fast processor of today.
-# A barrier takes a thousandth of that; the rest is for uneven shares and slow wakings.
-_WORK = 1e8
+# A thread is worth it where its share of a block of samples takes about a millisecond: so
+# many multiply-adds times bytes of a number, at the rate of a fast processor of today. A
+# barrier takes a thousandth of that; the rest is for uneven shares and slow wakings.
+_WORK = 2e8
 
 # Whether several threads are the faster hangs on what else the machine does: so both are
 # tried, the slower one again in every so many entries, for a part of an entry's time.

@@ -70,7 +70,7 @@ def run(
             order = deck.order()
             if order is None:  # a user's shuffle has put in new samples
                 deck = Deck(deck.cards, shuffle)
-                order = np.arange(len(deck.dealt))
+                order = np.arange(len(deck.dealt), dtype=np.intp)
             fitted.fit(deck, layout)
             block = layout.pack(biases, weights)
             try:

@@ -1,7 +1,7 @@
 # The compiled core of fastbp: arithmetic on buffers that the Python side has
 # checked, allocated and laid out. Read in this order:
 #
-#   simd.h          the two kernels that must fill the vector units: multiply, sigmoid
+#   simd.h          the kernels that must fill the vector units: multiply, sigmoid and others
 #   threads.h       how threads that share a mini-batch wait for each other
 #   functions.pxi   activations and costs: one switch per question
 #   layers.pxi      one layer of a block of samples: forward, backward, gradient, update
@@ -20,7 +20,8 @@
 #
 # Scratch holds `rows` samples: activations of layer l at rows * UNIT[l], one row of
 # WIDTH[l] values a sample, and the errors delta in the same layout behind them; behind
-# these, room for the errors of two layers with samples as columns.
+# these, for each thread that shares the block, room for values with samples as columns: the
+# errors of two layers, or its share of a layer's activations.
 #
 # Kernels trust their arguments: the gate (fastbp/samples.py, parameters.py, shuffling.py; the
 # doors of few.pxi) has looked at all, and holds them so that user code cannot change their shapes.
@@ -80,6 +81,7 @@ cdef extern from *:
 
 cdef extern from "simd.h" nogil:
     enum:
+        LINE "FASTBP_LINE"
         FROM_ZERO
         FROM_ROW
         FROM_C
@@ -151,11 +153,6 @@ cdef enum:
     UNIT  # of the layer's activations in scratch, per row of scratch
     ACTIVATION
     N_COLUMNS
-
-cdef enum:
-    # Bytes: the rows of blocks start on, and are padded to, lines of this length, which are
-    # whole vectors of every level.
-    LINE = 64
 
 cdef enum:
     MANY = 64  # samples, and outputs, from which on transposing the activations pays

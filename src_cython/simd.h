@@ -49,7 +49,9 @@
 
 enum { FROM_ZERO, FROM_ROW, FROM_C, FROM_SCALED };
 
-enum { FASTBP_LINE = 64 }; /* bytes */
+/* Bytes: the rows of blocks start on, and are padded to, lines of this length, which are whole
+ * vectors of every level. */
+enum { FASTBP_LINE = 64 };
 
 struct fastbp_ahead {
     const char *rows;        /* the first of all, row_bytes apart */

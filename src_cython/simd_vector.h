@@ -199,6 +199,17 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
     }                                                                                        \
     break;
 
+/* Tiles whose sides are powers of two: what `piece` cuts rows and columns into. */
+#define PIECES_OF(COLUMNS, KIND)                                                             \
+    case 40 + COLUMNS: KIND(4, COLUMNS)                                                      \
+    case 20 + COLUMNS: KIND(2, COLUMNS)                                                      \
+    case 10 + COLUMNS: KIND(1, COLUMNS)
+#if MOST_COLUMNS == 4
+#define PIECES(KIND) PIECES_OF(4, KIND) PIECES_OF(2, KIND) PIECES_OF(1, KIND)
+#else
+#define PIECES(KIND) PIECES_OF(2, KIND) PIECES_OF(1, KIND)
+#endif
+
 static inline REAL NAME(total)(const VEC *acc)
 {
     REAL total = 0;
@@ -222,18 +233,8 @@ static void NAME(dots_tile)(
 {
     VEC sums[16];
     switch (10 * rows + samples) {
-#if MOST_COLUMNS == 4
-    case 44: DOTS(4, 4)
-    case 24: DOTS(2, 4)
-    case 14: DOTS(1, 4)
-#endif
-    case 42: DOTS(4, 2)
-    case 22: DOTS(2, 2)
-    case 12: DOTS(1, 2)
     case 81: DOTS(8, 1)
-    case 41: DOTS(4, 1)
-    case 21: DOTS(2, 1)
-    case 11: DOTS(1, 1)
+    PIECES(DOTS)
     }
     for (int i = 0; i < rows; i++)
         for (int s = 0; s < samples; s++) {
@@ -310,17 +311,7 @@ static REAL NAME(combine_panel)(
     for (int rows; n_rows > 0; n_rows -= rows) {
         rows = NAME(piece)(n_rows, 4);
         switch (10 * rows + columns) {
-#if MOST_COLUMNS == 4
-        case 44: COMBINE(4, 4)
-        case 24: COMBINE(2, 4)
-        case 14: COMBINE(1, 4)
-#endif
-        case 42: COMBINE(4, 2)
-        case 22: COMBINE(2, 2)
-        case 12: COMBINE(1, 2)
-        case 41: COMBINE(4, 1)
-        case 21: COMBINE(2, 1)
-        case 11: COMBINE(1, 1)
+        PIECES(COMBINE)
         }
         X += rows * x_row;
         if (B) B += rows * c_row;
@@ -378,6 +369,8 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef SIZE
 #undef UNROLL
 #undef TILE
+#undef PIECES
+#undef PIECES_OF
 #undef CASE
 #undef UP_TO_6
 #undef UP_TO_12

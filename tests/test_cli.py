@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from importlib.metadata import version
 
@@ -763,7 +764,12 @@ def interrupted(*argv, cwd, after="Epoch 9:"):
         while not run.stdout.readline().startswith(after):
             pass
         run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=10)
+        late = threading.Timer(10, run.kill)
+        late.start()
+        # Not communicate: it would lose the lines that readline has read ahead.
+        out, err = run.stdout.read(), run.stderr.read()
+        run.wait()
+        late.cancel()
     return run.returncode, out, err
 
 

@@ -134,6 +134,11 @@ def test_subnormal_numbers_are_zero_in_kernels_alone(dtype):
         X = np.full((10, 40), value, dtype)
         net.SGD(Dataset(X, Y), 2, 5, 0.5, shuffle=False, verbose=False)
     assert flat(fast.weights, fast.biases).tobytes() == flat(right.weights, right.biases).tobytes()
+    x, nothing = np.full((40, 1), 1000 * least, dtype), np.zeros((40, 1), dtype)
+    y = np.linspace(0, 1, 3).reshape(3, 1)
+    assert fast.feedforward(x).tobytes() == right.feedforward(nothing).tobytes()
+    for found, expected in zip(fast.backprop(x, y)[1], right.backprop(nothing, y)[1], strict=True):
+        assert found.tobytes() == expected.tobytes()
     numbers = np.full(64, least)
     assert (numbers * dtype(3) > 0).all()
 

@@ -43,6 +43,12 @@ def test_the_best_level_is_the_choice():
     assert done.stdout.strip() == next(level for level in LEVELS if level in core.SUPPORTED)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="teams of threads are POSIX's")
+def test_gcc_and_clang_build_teams_of_threads():
+    """The tests of threads may be skipped with other compilers alone."""
+    assert core.TEAM or not core.COMPILED_BY.startswith(("gcc", "clang"))
+
+
 def test_broken_is_not_taken_for_absent(tmp_path):
     """A module that is there and fails to load says so; a slower one is not taken for it."""
     code = (
