@@ -7,7 +7,7 @@ build:  ## compile the core in place
 	$(PYTHON) setup.py -q build_ext --inplace --force
 
 debug:  ## compile a slow core that checks every index; 'make build' goes back
-	rm -f fastbp/_core_*.so
+	rm -f fastbp/*.so
 	FASTBP_DEBUG=1 $(PYTHON) setup.py -q build_ext --inplace --force
 
 test:  ## all tests but the published runs; some three minutes

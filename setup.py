@@ -3,6 +3,8 @@
 import os
 import platform
 import sys
+import zlib
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -29,7 +31,11 @@ LINK = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
 if os.environ.get("FASTBP_PLAIN"):
     FLAGS += ["-DFASTBP_PLAIN"]
 
-HEADERS = [f"src_cython/{name}.h" for name in ("simd", "simd_vector", "simd_plain", "threads")]
+SOURCES = Path("src_cython")
+
+# Both sides of the table of kernels carry it: kernels built from other sources than the core
+# are an error, not a crash.
+INTERFACE = f"fastbp {zlib.crc32((SOURCES / 'interface.pxd').read_bytes()):08x}"
 
 # The flags of each SIMD level; fastbp/_dispatch.py picks one at import.
 LEVELS = {"base": []}
@@ -37,30 +43,13 @@ if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
     LEVELS["x86v3"] = ["-march=x86-64-v3"]
     LEVELS["x86v4"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 
-# Cython's memoryviews, compiled once: else the module of each level would hold them all.
-SHARED = "fastbp._cyutility"
 
-
-def shared() -> Extension:
-    """Return the module of Cython's own code, small as it is entered a few times per pass."""
-    small = ["/O1"] if sys.platform == "win32" else ["-Os", "-g0"]
+def extension(name: str, source: str, level: str = "base") -> Extension:
+    """Return a module; it carries its level and flags."""
     (module,) = cythonize(
-        # cythonize writes the source
-        [Extension(SHARED, [], extra_compile_args=small, extra_link_args=LINK)],
-        shared_utility_qualified_name=SHARED,
-        module_name=SHARED,  # else it enters itself in sys.modules without the package
-        build_dir="build/cython",
-    )
-    return module
-
-
-def extension(level: str) -> Extension:
-    """Return the core built for one SIMD level; the module carries its name and flags."""
-    (module,) = cythonize(
-        [Extension(f"fastbp._core_{level}", ["src_cython/core.pyx"])],
-        include_path=["src_cython"],
-        shared_utility_qualified_name=SHARED,
-        build_dir=f"build/cython/{level}",  # of its own: the name is in the C
+        [Extension(f"fastbp.{name}", [str(SOURCES / source)])],
+        include_path=[str(SOURCES)],
+        build_dir=f"build/cython/{name}",  # of its own: the name is in the C
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,
@@ -76,13 +65,19 @@ def extension(level: str) -> Extension:
     flags = FLAGS + LEVELS[level]
     module.extra_compile_args = flags
     module.extra_link_args = LINK
-    module.include_dirs = ["src_cython"]
-    module.depends += HEADERS
+    module.include_dirs = [str(SOURCES)]
+    module.depends += [str(header) for header in sorted(SOURCES.glob("*.h"))]
     module.define_macros = [
+        ("FASTBP_INTERFACE", f'"{INTERFACE}"'),
         ("FASTBP_LEVEL", f'"{level}"'),
         ("FASTBP_FLAGS", '"{}"'.format(" ".join(flags))),
     ]
     return module
 
 
-setup(ext_modules=[shared(), *(extension(level) for level in LEVELS)])
+setup(
+    ext_modules=[
+        extension("_core", "core.pyx"),
+        *(extension(f"_kernels_{level}", "kernels.pyx", level) for level in LEVELS),
+    ]
+)

@@ -262,9 +262,9 @@ def contenders():
 
     The order is that of the turns: the two of the A/A control stand far apart.
     """
-    from fastbp._dispatch import core
+    from fastbp._dispatch import core, kernels
 
-    levels = [level for level in core.SUPPORTED if level != core.LEVEL]
+    levels = [level for level in core.SUPPORTED if level != kernels.LEVEL]
     if os.environ.get("FASTBP_LEVEL"):
         levels = []
     return {

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import _checks
-from fastbp._dispatch import core
+from fastbp._dispatch import core, kernels
 from fastbp.errors import text
 from fastbp.functions import ACTIVATIONS
 
 _COLUMN = core.LAYOUT_COLUMNS
 _MOST_PARAMETERS = 2**48  # 2 PiB of float64: no machine has them, and no offset overflows
 
-# Multiply-adds of one pass over a block of samples: all three passes take some 10 ms with
-# AVX-512, 60 with SSE2, so that Ctrl-C is seen in time; and the samples fit the second cache.
-_BLOCK_WORK = 2**27
+# Multiply-adds of one pass over a block of samples: all three passes take some 60 ms, so that
+# Ctrl-C is seen in time. That many rows are few enough for the samples to fit the second cache.
+_BLOCK_WORK = 2**23 * kernels.VECTOR
 _BLOCK_ROWS = 128
 
 
@@ -80,8 +80,14 @@ class Layout:
         self.length = offset
         self._scratch_per_row = 2 * unit
         self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
-        self.block_rows = max(1, min(_BLOCK_ROWS, _BLOCK_WORK // offset))
+        rows: int = max(1, _BLOCK_WORK // offset)
+        self.block_rows = min(_BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
         self.rows_per_call = max(self.block_rows, 2 * _BLOCK_WORK // offset)
+
+    def rows(self, n: int) -> int:
+        """Return how many of n samples to take at once: even blocks, of at most block_rows."""
+        blocks = -(-n // self.block_rows)
+        return -(-n // blocks)
 
     def empty(self) -> NDArray[Any]:
         """Return an uninitialised block."""

@@ -162,7 +162,7 @@ def descend(
     threads share the work, which changes no bit of the result.
     """
     size = min(mini_batch_size, len(order))
-    rows = min(layout.block_rows, size)
+    rows = layout.rows(size)
     most = pace.most(3.0 * rows * len(block), block.itemsize)
     grads, scratch = layout.empty(), layout.scratch(rows, most)
     looked = time.perf_counter()
@@ -215,7 +215,7 @@ def advice(decay: float) -> str:
 def outputs(layout: Layout, block: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
     """Return the output activations of every row of X, (n, n_out)."""
     n = len(X)
-    rows = max(1, min(layout.block_rows, n))
+    rows = min(layout.block_rows, max(n, 1))
     scratch = layout.scratch(rows)
     result = np.empty((n, layout.sizes[-1]), layout.dtype)
     for start in range(0, n, layout.rows_per_call):

@@ -1,17 +1,7 @@
-# Activations and costs: the one compiled place that knows them. An entry is a code,
-# a name in the table below, and an answer to each question: its value, its slope
-# from its own output, the output error. The gate admits only the codes of the
-# tables, so no switch has a branch for others.
-
-cdef enum Activation:
-    SIGMOID
-
-cdef enum Cost:
-    QUADRATIC
-    CROSS_ENTROPY
-
-ACTIVATIONS = {"sigmoid": SIGMOID}
-COSTS = {"quadratic": QUADRATIC, "cross_entropy": CROSS_ENTROPY}
+# Activations and costs: the one compiled place that knows them. An entry is a code
+# (interface.pxd), a name (core.pyx), and an answer to each question here: its value, its slope
+# from its own output, the output error. The gate admits only codes that have a
+# name, so no switch has a branch for others.
 
 
 cdef inline void activate(

@@ -46,16 +46,15 @@ cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t part, Py_ssize_t parts) no
     return n * part if parts == 1 else n * part // parts
 
 
-cdef inline Py_ssize_t total_width(const Py_ssize_t[:, ::1] layout) noexcept nogil:
-    cdef Py_ssize_t last = layout.shape[0] - 1
-    return layout[last, UNIT] + layout[last, WIDTH]
+cdef inline Py_ssize_t total_width(const Layer* layers, Py_ssize_t last) noexcept nogil:
+    return layers[last].unit + layers[last].width
 
 
 cdef inline Py_ssize_t place(
-    const Py_ssize_t[:, ::1] layout, Py_ssize_t l, Py_ssize_t rows, Py_ssize_t s
+    const Layer* layers, Py_ssize_t l, Py_ssize_t rows, Py_ssize_t s
 ) noexcept nogil:
     """Return where sample s of layer l lies in scratch, among the activations or the deltas."""
-    return rows * layout[l, UNIT] + s * layout[l, WIDTH]
+    return rows * layers[l].unit + s * layers[l].width
 
 
 cdef inline Py_ssize_t in_lines(Py_ssize_t n, real* kind) noexcept nogil:
@@ -205,7 +204,8 @@ cdef void layer_update(
 
 cdef void block_forward(
     const real* params,
-    const Py_ssize_t[:, ::1] layout,
+    const Layer* layers,
+    Py_ssize_t last,
     real* scratch,  # IN/OUT  activations of layer 0; then of every layer
     Py_ssize_t rows,
     Py_ssize_t first,
@@ -214,24 +214,25 @@ cdef void block_forward(
     """Compute the activations of every layer, of n samples from the first on."""
     cdef Py_ssize_t l, width
     cdef real* a
-    for l in range(1, layout.shape[0]):
-        width = layout[l, WIDTH]
-        a = scratch + place(layout, l, rows, first)
+    for l in range(1, last + 1):
+        width = layers[l].width
+        a = scratch + place(layers, l, rows, first)
         layer_forward(
             n,
-            layout[l, FAN_IN],
+            layers[l].fan_in,
             width,
-            layout[l - 1, WIDTH],
-            params + layout[l, OFFSET],
-            scratch + place(layout, l - 1, rows, first),
+            layers[l - 1].width,
+            params + layers[l].offset,
+            scratch + place(layers, l - 1, rows, first),
             a,
         )
-        activate(<int> layout[l, ACTIVATION], n * width, a)
+        activate(<int> layers[l].activation, n * width, a)
 
 
 cdef void block_backward(
     const real* params,
-    const Py_ssize_t[:, ::1] layout,
+    const Layer* layers,
+    Py_ssize_t last,
     real* scratch,  # IN/OUT  activations, and the targets in place of the last delta; then deltas
     real* turned,   # WORK    as in layer_backward
     Py_ssize_t rows,
@@ -241,40 +242,41 @@ cdef void block_backward(
     real scale,
 ) noexcept nogil:
     """Compute scale times the error delta of every layer but the input."""
-    cdef Py_ssize_t l, s, width, fan_out, last = layout.shape[0] - 1
-    cdef real* deltas = scratch + rows * total_width(layout)
-    cdef real* delta = deltas + place(layout, last, rows, first)
-    cdef const real* a = scratch + place(layout, last, rows, first)
-    width, fan_out = layout[last, WIDTH], layout[last, FAN_OUT]
+    cdef Py_ssize_t l, s, width, fan_out
+    cdef real* deltas = scratch + rows * total_width(layers, last)
+    cdef real* delta = deltas + place(layers, last, rows, first)
+    cdef const real* a = scratch + place(layers, last, rows, first)
+    width, fan_out = layers[last].width, layers[last].fan_out
     for s in range(n):
         output_delta(
-            cost, <int> layout[last, ACTIVATION], fan_out, a + s * width, scale, delta + s * width
+            cost, <int> layers[last].activation, fan_out, a + s * width, scale, delta + s * width
         )
         clear(width - fan_out, delta + s * width + fan_out)
     for l in range(last, 1, -1):
-        width = layout[l - 1, WIDTH]
-        delta = deltas + place(layout, l - 1, rows, first)
+        width = layers[l - 1].width
+        delta = deltas + place(layers, l - 1, rows, first)
         layer_backward(
             n,
-            layout[l, FAN_IN],
-            layout[l, FAN_OUT],
-            layout[l, WIDTH],
+            layers[l].fan_in,
+            layers[l].fan_out,
+            layers[l].width,
             width,
-            params + layout[l, OFFSET],
-            deltas + place(layout, l, rows, first),
+            params + layers[l].offset,
+            deltas + place(layers, l, rows, first),
             turned,
             delta,
         )
         times_slope(
-            <int> layout[l - 1, ACTIVATION],
+            <int> layers[l - 1].activation,
             n * width,
-            scratch + place(layout, l - 1, rows, first),
+            scratch + place(layers, l - 1, rows, first),
             delta,
         )
 
 
 cdef void block_gradient(
-    const Py_ssize_t[:, ::1] layout,
+    const Layer* layers,
+    Py_ssize_t last,
     const real* scratch,  # IN      activations and deltas
     Py_ssize_t rows,
     Py_ssize_t n,
@@ -288,28 +290,29 @@ cdef void block_gradient(
 ) noexcept nogil:
     """Compute the gradient of n samples, from that start."""
     cdef Py_ssize_t l, matrix_rows
-    cdef const real* deltas = scratch + rows * total_width(layout)
-    for l in range(1, layout.shape[0]):
-        matrix_rows = layout[l, FAN_IN] + 1
+    cdef const real* deltas = scratch + rows * total_width(layers, last)
+    for l in range(1, last + 1):
+        matrix_rows = layers[l].fan_in + 1
         layer_gradient(
             n,
             share(matrix_rows, part, parts),
             share(matrix_rows, part + 1, parts),
-            layout[l, FAN_IN],
-            layout[l, WIDTH],
-            layout[l - 1, WIDTH],
-            scratch + rows * layout[l - 1, UNIT],
-            deltas + rows * layout[l, UNIT],
+            layers[l].fan_in,
+            layers[l].width,
+            layers[l - 1].width,
+            scratch + rows * layers[l - 1].unit,
+            deltas + rows * layers[l].unit,
             start,
             scale,
             turned,
-            grads + layout[l, OFFSET],
+            grads + layers[l].offset,
             ahead if l == 1 else NULL,
         )
 
 
 cdef void block_update(
-    const Py_ssize_t[:, ::1] layout,
+    const Layer* layers,
+    Py_ssize_t last,
     const real* grads,  # IN      the steps, summed over the mini-batch
     real decay,         # IN
     Py_ssize_t part,    # IN      as in block_gradient
@@ -318,14 +321,14 @@ cdef void block_update(
 ) noexcept nogil:
     """Take the step in every layer."""
     cdef Py_ssize_t l, matrix_rows
-    for l in range(1, layout.shape[0]):
-        matrix_rows = layout[l, FAN_IN] + 1
+    for l in range(1, last + 1):
+        matrix_rows = layers[l].fan_in + 1
         layer_update(
             share(matrix_rows, part, parts),
             share(matrix_rows, part + 1, parts),
-            layout[l, FAN_IN],
-            layout[l, WIDTH],
-            grads + layout[l, OFFSET],
+            layers[l].fan_in,
+            layers[l].width,
+            grads + layers[l].offset,
             decay,
-            params + layout[l, OFFSET],
+            params + layers[l].offset,
         )

@@ -47,11 +47,9 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { FROM_ZERO, FROM_ROW, FROM_C, FROM_SCALED };
+#include "interface.h"
 
-/* Bytes: the rows of blocks start on, and are padded to, lines of this length, which are whole
- * vectors of every level. */
-enum { FASTBP_LINE = 64 };
+enum { FROM_ZERO, FROM_ROW, FROM_C, FROM_SCALED };
 
 struct fastbp_ahead {
     const char *rows;        /* the first of all, row_bytes apart */

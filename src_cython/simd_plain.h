@@ -1,5 +1,7 @@
 /* simd.h's kernels for one REAL, in plain loops: the portable twin of simd_vector.h. */
 
+#define VECTOR_BYTES 16 /* as the compiler makes of loops */
+
 static void NAME(multiply)(
     int from, ptrdiff_t n_rows, ptrdiff_t n_columns, ptrdiff_t n_terms,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,

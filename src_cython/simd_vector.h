@@ -69,7 +69,7 @@ typedef REAL NAME(loose)
 
 /* From so many rows of C on, a panel of Y whose rows lie so far apart is first copied to one
  * place: half a page apart, they would share a few lines of the first cache. */
-#define PACKED_ROWS 64
+#define PACKED_ROWS 32
 #define PACKED_BYTES 2048
 
 /* The next of even parts of n, each at most `most`: 13 are 4 + 3 + 3 + 3, not 4 + 4 + 4 + 1. */

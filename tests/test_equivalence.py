@@ -52,7 +52,7 @@ class Block:
         self.layout = layout
         self.params = layout.pack(biases, weights)
         self.grads = layout.empty()
-        self.rows = min(layout.block_rows, batch)
+        self.rows = layout.rows(batch)
         self.scratch = layout.scratch(self.rows)
         self.grads[:] = np.nan
         self.scratch[:] = np.nan

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fastbp._dispatch import LEVELS, core
+from fastbp._dispatch import LEVELS, core, kernels
 
 
 def run(level, code):
@@ -46,7 +46,7 @@ def test_the_best_level_is_the_choice():
 @pytest.mark.skipif(sys.platform == "win32", reason="teams of threads are POSIX's")
 def test_gcc_and_clang_build_teams_of_threads():
     """The tests of threads may be skipped with other compilers alone."""
-    assert core.TEAM or not core.COMPILED_BY.startswith(("gcc", "clang"))
+    assert core.TEAM or not kernels.COMPILED_BY.startswith(("gcc", "clang"))
 
 
 def test_broken_is_not_taken_for_absent(tmp_path):
@@ -55,9 +55,9 @@ def test_broken_is_not_taken_for_absent(tmp_path):
         "import sys, importlib.util, importlib.machinery\n"
         "class Broken:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.startswith('fastbp._core_') and name != 'fastbp._core_base':\n"
+        "        if name.startswith('fastbp._kernels_') and name != 'fastbp._kernels_base':\n"
         "            raise ImportError('undefined symbol')\n"
-        "        if name == 'fastbp._core_base' and len(sys.argv) > 1:\n"
+        "        if name == 'fastbp._kernels_base' and len(sys.argv) > 1:\n"
         "            raise ImportError('undefined symbol')\n"
         "sys.meta_path.insert(0, Broken())\n"
         "import fastbp\n"

@@ -67,7 +67,7 @@ BUGS = {
     ),
     "few samples: no slope": (
         "few.pxi",
-        [("<int> below[ACTIVATION], fan_in, a", "<int> below[ACTIVATION], 0, a")],
+        [("<int> below.activation, fan_in, a", "<int> below.activation, 0, a")],
     ),
     "few samples: the last errors are left out of the bias": (
         "few.pxi",
@@ -80,10 +80,16 @@ BUGS = {
     ),
     "few samples: no decay": (
         "few.pxi",
-        [("w if add else NULL, decay,", "w if add else NULL, 1,")],
+        [("w if few.add else NULL, decay,", "w if few.add else NULL, 1,")],
     ),
-    "a step divided by the full batch": ("core.pyx", [("-rate / (end - first)", "-rate / batch")]),
-    "the permutation is ignored": ("core.pyx", [("i = order[position + s]", "i = position + s")]),
+    "a step divided by the full batch": (
+        "passes.pxi",
+        [("-steps.rate / (end - first)", "-steps.rate / batch")],
+    ),
+    "the permutation is ignored": (
+        "passes.pxi",
+        [("i = run.order[position + s]", "i = position + s")],
+    ),
     "each thread adds to the biases": (
         "layers.pxi",
         [("    if high <= fan_in:\n", "    if high < 0:\n")],
@@ -110,8 +116,8 @@ BUGS = {
         ],
     ),
     "subnormal numbers stay flushed": (
-        "core.pyx",
-        [("part, leave)\n        restore(mode)", "part, leave)")],
+        "passes.pxi",
+        [("restore(mode)\n    return position", "return position")],
     ),
     "no end of the sigmoid": ("simd_vector.h", [("(BITS)a & ~large", "(BITS)a")]),
     "the sigmoid leaves out the remainder": ("simd_vector.h", [("if (i < n)", "if (i > n)")]),

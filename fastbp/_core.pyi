@@ -6,10 +6,7 @@ from typing import Any, Final
 from numpy import intp
 from numpy.typing import NDArray
 
-LEVEL: Final[str]
 SUPPORTED: Final[tuple[str, ...]]
-FLAGS: Final[str]
-COMPILED_BY: Final[str]
 ALIGNMENT: Final[int]
 TEAM: Final[int]
 INPUT_BOUND: Final[float]
@@ -17,6 +14,7 @@ LAYOUT_COLUMNS: Final[dict[str, int]]
 ACTIVATIONS: Final[dict[str, int]]
 COSTS: Final[dict[str, int]]
 
+def use(table: object) -> None: ...
 def feedforward(
     layout: NDArray[intp], itemsize: int, biases: Any, weights: Any, x: Any, out: NDArray[Any]
 ) -> bool: ...

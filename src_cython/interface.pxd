@@ -1,0 +1,103 @@
+# What core.pyx, compiled once, and kernels.pyx, compiled once for each SIMD level, agree on.
+#
+# The parameter block. All layers lie in one aligned buffer. Layer l is a matrix
+# of fan_in + 1 rows (the last is the bias) and `width` columns: fan_out, padded
+# with zeros to whole vectors. Rows are inputs, so that forward, backward and
+# update walk contiguous memory. Gradients have the same layout.
+#
+# The layout table has one row a layer, row 0 the input; fastbp/parameters.py fills it and is
+# the only other place that knows an offset.
+#
+# Scratch holds `rows` samples: activations of layer l at rows * unit of l, one row of
+# width values a sample, and the errors delta in the same layout behind them; behind
+# these, for each thread that shares the block, room for values with samples as columns: the
+# errors of two layers, or its share of a layer's activations.
+
+from cpython.buffer cimport Py_buffer
+
+# A row of the layout table.
+cdef struct Layer:
+    Py_ssize_t fan_in
+    Py_ssize_t fan_out
+    Py_ssize_t width  # fan_out, padded to whole vectors
+    Py_ssize_t offset  # of the layer's matrix in the parameter block
+    Py_ssize_t unit  # of the layer's activations in scratch, per row of scratch
+    Py_ssize_t activation
+
+cdef enum Activation:
+    SIGMOID
+
+cdef enum Cost:
+    QUADRATIC
+    CROSS_ENTROPY
+
+cdef extern from "interface.h":
+    enum:
+        LINE "FASTBP_LINE"
+    double BOUND "FASTBP_BOUND"
+
+# The type of parameters, activations and gradients: the network's dtype.
+ctypedef fused real:
+    float
+    double
+
+# The caller's X, of either type, which is read once per pass and never copied whole. Its type
+# is no second fused one: that would compile each function twice as often.
+cdef struct Inputs:
+    const float* floats  # NULL if they are doubles
+    const double* doubles
+    Py_ssize_t n_0
+
+# A network's parameter block, and samples to take through it.
+cdef struct Pass:
+    Py_ssize_t itemsize  # of the network's type: that of all that is void below
+    const Layer* layers
+    Py_ssize_t last  # the last layer
+    const void* params
+    void* scratch
+    Py_ssize_t rows  # samples that scratch holds
+    Inputs inputs
+    const void* Y  # (., n_L)
+    const Py_ssize_t* order  # indices into inputs and Y
+    Py_ssize_t n  # how many
+    int cost
+
+# How `train` goes on from `position`.
+cdef struct Steps:
+    void* params
+    void* grads  # the steps so far of an unfinished mini-batch
+    Py_ssize_t position  # samples of the order already taken
+    Py_ssize_t batch  # samples in a mini-batch
+    double rate  # step per sample-mean gradient
+    double decay  # factor on the weights at each update
+    double seconds  # return at the first look at the clock after these
+    Py_ssize_t part  # which of the
+    Py_ssize_t parts  # threads that do this at once, all alike
+    Py_ssize_t* team  # where these meet
+    void* turned  # scratch of this part's own, (2 widest, rows in lines)
+
+# The public arrays, held: biases, weights, then where it ends the results in the same order,
+# then x and y of each sample.
+cdef struct Few:
+    Py_ssize_t itemsize  # of the network's type
+    const Layer* layers
+    Py_ssize_t last
+    const Py_buffer* held
+    const Py_buffer* x  # of the first sample
+    Py_ssize_t stride  # buffers from there to x of the next sample
+    Py_ssize_t n  # samples
+    void* scratch  # of a block of n samples, without what is behind the errors
+    int cost
+    double scale  # of the gradient
+    bint add  # whether the result is that of a step, not the gradient alone
+    double decay  # of the weights that it is added to
+
+# One level's functions. Arguments are trusted: the gates have looked at all.
+cdef struct Kernels:
+    void (*forward)(const Pass*, Py_ssize_t start, Py_ssize_t stop, void* out) noexcept nogil
+    void (*gradient)(const Pass*, void* grads) noexcept nogil
+    Py_ssize_t (*train)(const Pass*, const Steps*) noexcept nogil
+    bint (*few_forward)(const Few*, void* out) noexcept nogil
+    int (*few_gradient)(const Few*) noexcept nogil
+    void (*pack)(const Few*, bint back, void* block) noexcept nogil
+    bint (*finite)(Py_ssize_t itemsize, Py_ssize_t n, const void* values) noexcept nogil

@@ -1,0 +1,118 @@
+# The arithmetic of one SIMD level, on buffers that core.pyx has looked at and holds. Read in
+# this order:
+#
+#   interface.pxd   how parameters, activations and errors lie; what core.pyx may call
+#   simd.h          the kernels that must fill the vector units: multiply, sigmoid and others
+#   threads.h       how threads that share a mini-batch wait for each other
+#   functions.pxi   activations and costs: one switch per question
+#   layers.pxi      one layer of a block of samples, and all layers: forward, backward, update
+#   passes.pxi      all samples, block by block: outputs, gradient, mini-batches
+#   few.pxi         a few samples on the public arrays
+#
+# This module holds no Python function: TABLE is how core.pyx gets at these.
+
+from cpython.pycapsule cimport PyCapsule_New
+from interface cimport *
+
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define FASTBP_COMPILER "clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define FASTBP_COMPILER "gcc " __VERSION__
+    #elif defined(_MSC_VER)
+    #define FASTBP_COMPILER "msvc"
+    #else
+    #define FASTBP_COMPILER "unknown"
+    #endif
+
+    #ifdef _WIN32
+    #include <windows.h>
+    static double fastbp_clock(void) {
+        LARGE_INTEGER now, frequency;
+        QueryPerformanceCounter(&now);
+        QueryPerformanceFrequency(&frequency);
+        return (double)now.QuadPart / (double)frequency.QuadPart;
+    }
+    #else
+    #include <time.h>
+    static double fastbp_clock(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    }
+    #endif
+    """
+    const char* COMPILER "FASTBP_COMPILER"
+    const char* LEVEL_NAME "FASTBP_LEVEL"
+    const char* BUILD_FLAGS "FASTBP_FLAGS"
+    const char* INTERFACE "FASTBP_INTERFACE"
+    double clock "fastbp_clock"() noexcept nogil
+
+cdef extern from "simd.h" nogil:
+    enum:
+        VECTOR_BYTES
+        FROM_ZERO
+        FROM_ROW
+        FROM_C
+        FROM_SCALED
+    ctypedef int fastbp_mode
+    fastbp_mode flush_subnormals "fastbp_flush_subnormals"() noexcept
+    void restore "fastbp_restore"(fastbp_mode) noexcept
+    struct fastbp_ahead:
+        const char* rows
+        Py_ssize_t row_bytes
+        const Py_ssize_t* which
+        Py_ssize_t n
+        Py_ssize_t done
+        int lines
+    void multiply_float(
+        int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+        const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float, fastbp_ahead*
+    ) noexcept  # fmt: skip
+    void multiply_double(
+        int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+        const double*, Py_ssize_t, double*, Py_ssize_t, const double*, double, fastbp_ahead*
+    ) noexcept  # fmt: skip
+    void sigmoid_float(Py_ssize_t, float*) noexcept
+    void sigmoid_double(Py_ssize_t, double*) noexcept
+    bint finite_float(Py_ssize_t, const float*) noexcept
+    bint finite_double(Py_ssize_t, const double*) noexcept
+    void dots_float(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, const float*, Py_ssize_t,
+        const float*, float*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    void dots_double(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, const double*, Py_ssize_t,
+        const double*, double*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    float combine_float(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+        const float*, Py_ssize_t, const float*, float, float*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    double combine_double(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+        const double*, Py_ssize_t, const double*, double, double*, Py_ssize_t
+    ) noexcept  # fmt: skip
+
+cdef extern from "threads.h" nogil:
+    bint meet "fastbp_meet"(Py_ssize_t*, Py_ssize_t) noexcept
+    bint agree "fastbp_agree"(Py_ssize_t*, Py_ssize_t, Py_ssize_t, bint) noexcept
+
+cdef enum:
+    MANY = 64  # samples, and outputs, from which on transposing the activations pays
+
+include "functions.pxi"
+include "layers.pxi"
+include "passes.pxi"
+include "few.pxi"
+
+cdef Kernels kernels = Kernels(
+    forward, gradient, train, few_forward, few_gradient, pack, all_finite
+)
+
+LEVEL = LEVEL_NAME.decode()
+VECTOR = VECTOR_BYTES  # bytes computed at once
+FLAGS = BUILD_FLAGS.decode()
+COMPILED_BY = COMPILER.decode()
+TABLE = PyCapsule_New(&kernels, INTERFACE, NULL)

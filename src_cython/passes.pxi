@@ -1,0 +1,184 @@
+# Whole passes, block by block of samples. Each is entered with the type still open, and goes on
+# in the network's.
+
+cdef double CLOCK_WORK = 1e5  # multiply-adds between two looks at the clock: some 50 microseconds
+
+
+cdef void forward(
+    const Pass* run, Py_ssize_t start, Py_ssize_t stop, void* out
+) noexcept nogil:
+    """Compute the output activations of samples start to stop, and those rows of out (n, n_L)."""
+    cdef fastbp_mode mode = flush_subnormals()
+    if run.itemsize == sizeof(float):
+        forward_of(run, start, stop, <const float*> run.params, <float*> run.scratch, <float*> out)
+    else:
+        forward_of(
+            run, start, stop, <const double*> run.params, <double*> run.scratch, <double*> out
+        )
+    restore(mode)
+
+
+cdef void forward_of(
+    const Pass* run,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+    const real* params,
+    real* scratch,
+    real* out,
+) noexcept nogil:
+    cdef const Layer* last = run.layers + run.last
+    cdef const real* a = scratch + run.rows * last.unit
+    cdef Py_ssize_t s, n
+    while start < stop:
+        n = min(run.rows, stop - start)
+        for s in range(n):
+            load(run.inputs, start + s, scratch + s * run.layers[0].width)
+        block_forward(params, run.layers, run.last, scratch, run.rows, 0, n)
+        for s in range(n):
+            copy(last.fan_out, a + s * last.width, out + (start + s) * last.fan_out)
+        start += n
+
+
+cdef void gather(
+    const Pass* run,
+    const real* Y,
+    Py_ssize_t position,  # of sample 0 of scratch in the order
+    Py_ssize_t first,
+    Py_ssize_t n,
+    real* scratch,  # OUT  activations of layer 0, and targets in place of the last delta
+) noexcept nogil:
+    """Bring n samples, from the first on, to where forward and backward expect them."""
+    cdef const Layer* out = run.layers + run.last
+    cdef real* delta = scratch + run.rows * (total_width(run.layers, run.last) + out.unit)
+    cdef Py_ssize_t s, i
+    for s in range(first, first + n):
+        i = run.order[position + s]
+        copy(out.fan_out, Y + i * out.fan_out, delta + s * out.width)
+        load(run.inputs, i, scratch + s * run.layers[0].width)
+
+
+cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_in) noexcept nogil:
+    """Return what to fetch while the first layer's update runs: samples, yet to be named."""
+    cdef fastbp_ahead ahead
+    ahead.rows = <const char*> inputs.floats
+    ahead.row_bytes = inputs.n_0 * <Py_ssize_t> sizeof(float)
+    if inputs.floats == NULL:
+        ahead.rows = <const char*> inputs.doubles
+        ahead.row_bytes = inputs.n_0 * <Py_ssize_t> sizeof(double)
+    ahead.which, ahead.n, ahead.done = NULL, 0, 0
+    ahead.lines = <int> (1 + 8 * rows * (ahead.row_bytes // LINE + 1) // fan_in)
+    return ahead
+
+
+cdef void gradient(const Pass* run, void* grads) noexcept nogil:
+    """Compute the gradient of the cost, summed over the order, by every parameter."""
+    cdef fastbp_mode mode = flush_subnormals()
+    if run.itemsize == sizeof(float):
+        gradient_of(run, <const float*> run.params, <float*> run.scratch, <float*> grads)
+    else:
+        gradient_of(run, <const double*> run.params, <double*> run.scratch, <double*> grads)
+    restore(mode)
+
+
+cdef void gradient_of(
+    const Pass* run, const real* params, real* scratch, real* grads
+) noexcept nogil:
+    cdef Py_ssize_t position = 0, count
+    cdef real* turned = scratch + 2 * run.rows * total_width(run.layers, run.last)
+    while position < run.n:
+        count = min(run.rows, run.n - position)
+        gather(run, <const real*> run.Y, position, 0, count, scratch)
+        block_forward(params, run.layers, run.last, scratch, run.rows, 0, count)
+        block_backward(
+            params, run.layers, run.last, scratch, turned, run.rows, 0, count, run.cost, <real> 1
+        )
+        block_gradient(
+            run.layers, run.last, scratch, run.rows, count, FROM_C if position else FROM_ZERO,
+            <real> 1, turned, 0, 1, grads, NULL,
+        )  # fmt: skip
+        position += count
+
+
+cdef Py_ssize_t train(const Pass* run, const Steps* steps) noexcept nogil:
+    """Take the mini-batches of the order from a position on; return the position reached.
+
+    The threads of a team share each block of samples: first every one carries its own
+    samples forward and backward, then it updates its own rows of parameters from all
+    samples. Each number is computed by one thread, of the same terms in the same order
+    whatever the parts. Where ``abort`` has been called, as one thread never came, the
+    others return with nothing changed.
+    """
+    cdef fastbp_mode mode = flush_subnormals()
+    cdef Py_ssize_t position
+    if run.itemsize == sizeof(float):
+        position = train_of(run, steps, <float*> steps.params, <float*> run.scratch)
+    else:
+        position = train_of(run, steps, <double*> steps.params, <double*> run.scratch)
+    restore(mode)
+    return position
+
+
+cdef Py_ssize_t train_of(
+    const Pass* run, const Steps* steps, real* params, real* scratch
+) noexcept nogil:
+    cdef const Layer* layers = run.layers
+    cdef Py_ssize_t last = run.last, rows = run.rows, n = run.n
+    cdef Py_ssize_t part = steps.part, parts = steps.parts, batch = steps.batch
+    cdef Py_ssize_t position = steps.position, first, end, count, own, n_own
+    cdef real* grads = <real*> steps.grads
+    cdef real* turned = <real*> steps.turned
+    cdef real decay = <real> steps.decay, step
+    cdef double n_params = <double> (layers[last].offset + (layers[last].fan_in + 1) * layers[last].width)
+    cdef double work = 0.0, looked = clock(), now, deadline = looked + steps.seconds
+    cdef bint leave = False
+    cdef int start
+    cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
+    while position < n and not leave:
+        first = position - position % batch
+        end = min(first + batch, n)
+        count = min(rows, end - position)
+        own = share(count, part, parts)
+        n_own = share(count, part + 1, parts) - own
+        gather(run, <const real*> run.Y, position, own, n_own, scratch)
+        block_forward(params, layers, last, scratch, rows, own, n_own)
+        ahead.which, ahead.done = run.order + position + count + own, 0
+        ahead.n = min(n_own, n - position - count - own)
+        # Backpropagation is linear in the output error: scaled there, deltas are steps.
+        step = <real> (-steps.rate / (end - first))
+        block_backward(
+            params, layers, last, scratch, turned, rows, own, n_own, run.cost, step
+        )
+        if parts > 1 and not meet(steps.team, parts):
+            break
+        if position == first and count == end - first:
+            # The whole mini-batch at once: straight to the parameters.
+            start = FROM_C if decay == 1 else FROM_SCALED
+            block_gradient(
+                layers, last, scratch, rows, count, start, decay, turned, part, parts, params,
+                &ahead,
+            )  # fmt: skip
+        else:
+            start = FROM_ZERO if position == first else FROM_C
+            block_gradient(
+                layers, last, scratch, rows, count, start, <real> 1, turned, part, parts, grads,
+                &ahead,
+            )  # fmt: skip
+            if position + count == end:
+                block_update(layers, last, grads, decay, part, parts, params)
+        position += count
+        work += <double> count * n_params
+        if work > CLOCK_WORK:
+            work = 0.0
+            now = clock()
+            leave = now + (now - looked) > deadline  # the next stretch would end too late
+            looked = now
+        if parts > 1:
+            leave = agree(steps.team, parts, part, leave)
+    return position
+
+
+cdef bint all_finite(Py_ssize_t itemsize, Py_ssize_t n, const void* values) noexcept nogil:
+    """Whether no value is NaN or infinite."""
+    if itemsize == sizeof(float):
+        return finite(n, <const float*> values)
+    return finite(n, <const double*> values)

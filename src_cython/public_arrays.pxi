@@ -1,0 +1,245 @@
+# Doors that take the public arrays as they are, with a gate of their own in compiled code.
+#
+# Each looks at all it is given, and holds it, before the first sum: an exact list of
+# exact ndarrays, native float32 or float64, aligned, C-contiguous, of the shapes of the layout
+# table, samples finite. That is nearly always so, and nothing of it runs code of the user's. At
+# anything else a door says so, with outputs that mean nothing, and the Python gate
+# takes over, to convert the rest or to say what is wrong.
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from numpy import ndarray as numpys_ndarray
+
+cdef type NDARRAY = numpys_ndarray  # NumPy's headers are not needed
+
+
+cdef bint hold(
+    array, Py_ssize_t n, Py_ssize_t m, Py_ssize_t itemsize, Py_buffer* view
+) noexcept:
+    """Hold an array that a kernel can read, (n, m); of either type if itemsize is 0."""
+    if type(array) is not NDARRAY:
+        return False
+    try:
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    except Exception:  # not contiguous, or of a type that no buffer has
+        return False
+    return (
+        view.ndim == 2
+        and view.shape[0] == n
+        and view.shape[1] == m
+        and (view.itemsize == itemsize or itemsize == 0)
+        and (view.format[0] == c"d" or view.format[0] == c"f")  # no order of bytes before it
+        and view.format[1] == 0
+        and <uintptr_t> view.buf % view.itemsize == 0
+    )
+
+
+cdef bint hold_layers(
+    arrays, bint weights, const Few* few, Py_buffer* views
+) noexcept:
+    """Hold the biases or the weights of all layers."""
+    cdef const Layer* layer
+    cdef Py_ssize_t l
+    if type(arrays) is not list or len(<list> arrays) != few.last:
+        return False
+    for l in range(few.last):
+        layer = few.layers + l + 1
+        if not hold(
+            (<list> arrays)[l], layer.fan_out, layer.fan_in if weights else 1, few.itemsize,
+            views + l,
+        ):  # fmt: skip
+            return False
+    return True
+
+
+cdef bint hold_parameters(biases, weights, const Few* few) noexcept:
+    """Hold biases and weights, where ``few`` has its buffers."""
+    cdef Py_buffer* views = <Py_buffer*> few.held
+    return hold_layers(biases, False, few, views) and hold_layers(
+        weights, True, few, views + few.last
+    )
+
+
+cdef Few few_of(const Py_ssize_t[:, ::1] layout, Py_ssize_t itemsize, Py_ssize_t more) except *:
+    """Return what kernels know of a network, with buffers for its parameters and some more."""
+    cdef Few few
+    memset(&few, 0, sizeof(few))
+    few.itemsize = itemsize
+    few.layers, few.last = layers_of(layout), layout.shape[0] - 1
+    few.held = <Py_buffer*> calloc(2 * few.last + more, sizeof(Py_buffer))
+    if few.held == NULL:
+        raise MemoryError
+    return few
+
+
+cdef void release(const Few* few, Py_ssize_t more) noexcept:
+    cdef Py_ssize_t i
+    for i in range(2 * few.last + more):
+        PyBuffer_Release(<Py_buffer*> few.held + i)
+    free(<void*> few.held)
+
+
+cdef void* scratch_for(Few* few, Py_ssize_t units) noexcept:
+    """Allocate scratch for the activations of so many samples; return what is to be freed."""
+    cdef const Layer* last = few.layers + few.last
+    cdef void* memory = malloc(units * (last.unit + last.width) * few.itemsize + LINE)
+    few.scratch = <void*> ((<uintptr_t> memory + LINE - 1) // LINE * LINE)
+    return memory
+
+
+def feedforward(
+    const Py_ssize_t[:, ::1] layout,  # IN
+    Py_ssize_t itemsize,              # IN   of the network's type
+    biases,                           # IN   anything, as are all below
+    weights,                          # IN
+    x,                                # IN
+    out,                              # OUT  (n_L, 1)
+):
+    """Compute the output activations of one sample; return whether all could be read."""
+    cdef Few few = few_of(layout, itemsize, 2)
+    cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
+    cdef void* memory = NULL
+    cdef bint good, short_of_memory = False
+    few.x, few.n = view, 1
+    good = (
+        hold_parameters(biases, weights, &few)
+        and hold(x, few.layers[0].fan_out, 1, 0, view)
+        and hold(out, few.layers[few.last].fan_out, 1, itemsize, view + 1)
+    )
+    if good:
+        memory = scratch_for(&few, 1)
+        short_of_memory = memory == NULL
+    if memory != NULL:
+        with nogil:
+            good = kernels.few_forward(&few, view[1].buf)
+    release(&few, 2)
+    free(memory)
+    if short_of_memory:
+        raise MemoryError
+    return good
+
+
+def backprop(
+    const Py_ssize_t[:, ::1] layout,  # IN
+    Py_ssize_t itemsize,              # IN   of the network's type
+    biases,                           # IN   anything, as are all below
+    weights,                          # IN
+    pairs,                            # IN   list of (x, y)
+    int cost,                         # IN
+    double scale,                     # IN   of the gradient
+    bint add,                         # IN   whether to take a step, else the gradient is wanted
+    double decay,                     # IN   of the weights, in a step
+    new_b,                            # OUT  (n_l, 1) each
+    new_w,                            # OUT  (n_l, n_{l-1}) each
+):
+    """Compute the gradient summed over all pairs, or the parameters after a step by it.
+
+    Return whether that is finite, None if not all could be read.
+    """
+    cdef Few few
+    cdef Py_ssize_t n, n_in, n_out, more, i
+    cdef Py_buffer* results
+    cdef Py_buffer* view
+    cdef void* memory = NULL
+    cdef bint good, short_of_memory = False
+    cdef int result = -1
+    if type(pairs) is not list:
+        return None
+    n = len(<list> pairs)
+    more = 2 * (layout.shape[0] - 1) + 2 * n
+    few = few_of(layout, itemsize, more)
+    n_in, n_out = few.layers[0].fan_out, few.layers[few.last].fan_out
+    results = <Py_buffer*> few.held + 2 * few.last
+    few.x = view = results + 2 * few.last
+    few.stride, few.n = 2, n
+    few.cost, few.scale, few.add, few.decay = cost, scale, add, decay
+    good = (
+        hold_parameters(biases, weights, &few)
+        and hold_layers(new_b, False, &few, results)
+        and hold_layers(new_w, True, &few, results + few.last)
+    )
+    for i in range(n):
+        if not good:
+            break
+        pair = (<list> pairs)[i]
+        good = (
+            type(pair) is tuple
+            and len(<tuple> pair) == 2
+            and hold((<tuple> pair)[0], n_in, 1, 0, view)
+            and hold((<tuple> pair)[1], n_out, 1, 0, view + 1)
+        )
+        view += 2
+    if good:
+        memory = scratch_for(&few, 2 * n)
+        short_of_memory = memory == NULL
+    if memory != NULL:
+        with nogil:
+            result = kernels.few_gradient(&few)
+    release(&few, more)
+    free(memory)
+    if short_of_memory:
+        raise MemoryError
+    return None if result < 0 else result == 1
+
+
+def pack(
+    const Py_ssize_t[:, ::1] layout,  # IN
+    Py_ssize_t itemsize,              # IN   of the network's type
+    biases,                           # IN   anything; OUT if back
+    weights,                          # IN   anything; OUT if back
+    block,                            # OUT  aligned, of the layout; IN if back; or None
+    bint back,                        # IN   whether to copy from the block
+    bint search,                      # IN   whether to look for NaN and infinity
+):
+    """Copy biases and weights to the block, or back; without a block, only look at them.
+
+    Return whether all could be read, and is finite if that is searched for.
+    """
+    cdef Few few = few_of(layout, itemsize, 1)
+    cdef Py_ssize_t i
+    cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
+    cdef bint good
+    good = hold_parameters(biases, weights, &few)
+    if good and block is not None:
+        PyObject_GetBuffer(block, view, PyBUF_C_CONTIGUOUS)
+    if good:
+        with nogil:
+            if search:
+                for i in range(2 * few.last):
+                    good = good and kernels.finite(
+                        itemsize, few.held[i].len // itemsize, few.held[i].buf
+                    )
+            if view.buf != NULL:
+                kernels.pack(&few, back, view.buf)
+    release(&few, 1)
+    return good
+
+
+def columns(values, Py_ssize_t start, rows):
+    """Copy the columns ``values[start:start + len(rows)]``, a tuple's, to the rows.
+
+    Return whether all could be read: they are of one type, that of the rows.
+    """
+    cdef Py_buffer target, view
+    cdef Py_ssize_t i, n, size
+    cdef bint good = True
+    PyObject_GetBuffer(rows, &target, PyBUF_C_CONTIGUOUS)
+    n, size = target.shape[0], target.shape[1]
+    for i in range(n):
+        memset(&view, 0, sizeof(view))
+        good = hold((<tuple> values)[start + i], size, 1, target.itemsize, &view)
+        if good:
+            memcpy(<char*> target.buf + i * size * target.itemsize, view.buf, view.len)
+        PyBuffer_Release(&view)
+        if not good:
+            break
+    PyBuffer_Release(&target)
+    return good
