@@ -1,15 +1,36 @@
 """fastbp: backpropagation as Nielsen's book teaches it, on a compiled core.
 
 ``from fastbp import Network`` is the book's chapter 1 class; ``fastbp.network2``
-is chapter 3's module, ``fastbp.reference`` both again in plain NumPy.
+is chapter 3's module, ``fastbp.reference`` both again in plain NumPy;
+``fastbp.gradients``, whose functions are here too, takes either.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastbp import network, network2, shuffling
+from fastbp import gradients, network, network2, shuffling
 from fastbp._dispatch import kernel_info
 from fastbp.errors import DivergenceError
+from fastbp.gradients import (
+    GradientCheck,
+    NumericalGradient,
+    activations,
+    check_gradient,
+    clipped_gradient,
+    deltas,
+    flatten,
+    gradient,
+    gradient_gram,
+    gradient_second_moment,
+    hessian_vector_product,
+    input_gradient,
+    jacobian,
+    numerical_gradient,
+    per_sample_costs,
+    per_sample_gradient_norms,
+    per_sample_gradients,
+    unflatten,
+)
 from fastbp.network import Network
 from fastbp.samples import Dataset, one_hot
 
@@ -21,15 +42,34 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "DivergenceError",
+    "GradientCheck",
     "Network",
+    "NumericalGradient",
+    "activations",
+    "check_gradient",
+    "clipped_gradient",
     "datasets",
+    "deltas",
+    "flatten",
+    "gradient",
+    "gradient_gram",
+    "gradient_second_moment",
+    "gradients",
+    "hessian_vector_product",
+    "input_gradient",
+    "jacobian",
     "kernel_info",
     "mnist_loader",
     "network",
     "network2",
+    "numerical_gradient",
     "one_hot",
+    "per_sample_costs",
+    "per_sample_gradient_norms",
+    "per_sample_gradients",
     "reference",
     "shuffling",
+    "unflatten",
 ]
 
 

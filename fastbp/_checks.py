@@ -31,9 +31,9 @@ def integer(value: Any, where: str, least: int) -> int:
     return number
 
 
-def number(value: Any, where: str) -> float:
-    """Return ``value`` as a finite float."""
-    if type(value) is float and math.isfinite(value):
+def number(value: Any, where: str, *, above: float = -math.inf) -> float:
+    """Return ``value`` as a finite float that is larger than ``above``."""
+    if type(value) is float and above < value < math.inf:
         return value  # nearly always
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
@@ -45,6 +45,8 @@ def number(value: Any, where: str) -> float:
         result = np.inf
     if not np.isfinite(result):
         raise ValueError(text(where, "a finite number", result))
+    if result <= above:
+        raise ValueError(text(where, f"a number above {above:g}", result))
     return result
 
 

@@ -1,7 +1,7 @@
 """The compiled core, src_cython/core.pyx; its buffers are checked and laid out by the callers."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, final
 
 from numpy import intp
 from numpy.typing import NDArray
@@ -51,17 +51,38 @@ def forward(
     stop: int,
     out: NDArray[Any],
 ) -> None: ...
-def gradient(
-    params: NDArray[Any],
-    grads: NDArray[Any],
-    layout: NDArray[intp],
-    scratch: NDArray[Any],
-    rows: int,
-    X: NDArray[Any],
-    Y: NDArray[Any],
-    order: NDArray[intp],
-    cost: int,
-) -> None: ...
+
+@final
+class Run:
+    def __init__(
+        self,
+        layout: NDArray[intp],
+        itemsize: int,
+        params: NDArray[Any],
+        scratch: NDArray[Any],
+        turned: int,
+        rows: int,
+        X: NDArray[Any],
+        Y: NDArray[Any] | None,
+        order: NDArray[intp],
+        cost: int,
+        scale: float,
+        weights: NDArray[Any] | None,
+    ) -> None: ...
+    def gradient(
+        self,
+        grads: NDArray[Any],
+        add: bool,
+        squared: bool = False,
+        max_norm: float = ...,
+        norms: NDArray[Any] | None = None,
+    ) -> None: ...
+    def norms(self, out: NDArray[Any], per_layer: bool) -> None: ...
+    def values(self, out: list[NDArray[Any]], errors: bool) -> None: ...
+    def samples(self, out: list[NDArray[Any]]) -> None: ...
+    def pull(self, out: NDArray[Any], of_outputs: bool) -> None: ...
+    def hessian(self, direction: NDArray[Any], out: NDArray[Any], add: bool) -> None: ...
+
 def train(
     params: NDArray[Any],
     grads: NDArray[Any],
@@ -77,6 +98,7 @@ def train(
     rate: float,
     decay: float,
     seconds: float,
+    max_norm: float = ...,
     part: int = 0,
     parts: int = 1,
     team: NDArray[intp] | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -62,6 +63,12 @@ class Shipped:
             elif name in own or getattr(cls, name, None) is not self._methods[name]:
                 return True
         return False
+
+    def functions(self, net: object) -> tuple[Function, Function] | None:
+        """Return the module's sigmoid and its derivative if one is a user's, else None."""
+        if not self.overridden(net, "sigmoid", "sigmoid_prime"):
+            return None
+        return self._namespace["sigmoid"], self._namespace["sigmoid_prime"]
 
 
 class _Writing:
@@ -247,6 +254,11 @@ class Model:
         data = samples.gate(data, self._sizes(), where, y=y)
         return int(np.count_nonzero(self._outputs(data.X).argmax(axis=1) == samples.classes(data)))
 
+    # -- what gradients of every form ask (fastbp.gradients) ------------------------------
+
+    def _own_functions(self) -> tuple[Function, Function] | None:
+        return self._shipped.functions(self)
+
     # -- the same with a user's own functions --------------------------------------------
 
     def _feedforward_with(self, sigmoid: Function, a: Any) -> Any:
@@ -306,23 +318,33 @@ class Model:
         samples.gate(pairs, sizes, where, y="columns", check_finite=check_finite)
         return samples.pairs(pairs, sizes[-1]) if isinstance(pairs, Dataset) else pairs
 
-    def _update(self, mini_batch: Any, eta: float, decay: float, cost: str | None) -> None:
+    def _update(
+        self,
+        mini_batch: Any,
+        eta: float,
+        decay: float,
+        cost: str | None,
+        max_norm: float = math.inf,
+    ) -> None:
         """Take one step on the core, or through ``backprop`` where the core has no ``cost``."""
         if cost is None:
-            self._step_with(mini_batch, eta, decay)
+            self._step_with(mini_batch, eta, decay, max_norm)
         else:
-            self._step(mini_batch, eta, decay, cost)
+            self._step(mini_batch, eta, decay, cost, max_norm)
 
-    def _step(self, mini_batch: Any, eta: float, decay: float, cost: str) -> None:
+    def _step(self, mini_batch: Any, eta: float, decay: float, cost: str, max_norm: float) -> None:
         layout = self._layout()
-        if type(mini_batch) is list and self._small_step(
-            layout, *self._parameters, mini_batch, eta, decay, cost
+        plain = max_norm == math.inf
+        if (
+            plain
+            and type(mini_batch) is list
+            and self._small_step(layout, *self._parameters, mini_batch, eta, decay, cost)
         ):
             return
         layout, biases, weights = self._checked(finite=True)
         data = samples.gate(mini_batch, layout.sizes, "mini_batch", y="columns")
         Y = samples.targets(data, layout.sizes[-1], self.dtype)
-        if len(data) <= layout.block_rows:
+        if plain and len(data) <= layout.block_rows:
             # The same sums as above: another form of the samples changes no bit.
             pairs = [(x.reshape(-1, 1), y.reshape(-1, 1)) for x, y in zip(data.X, Y, strict=True)]
             if self._small_step(layout, biases, weights, pairs, eta, decay, cost):
@@ -339,6 +361,7 @@ class Model:
             eta=eta,
             decay=decay,
             where="mini_batch",
+            max_norm=max_norm,
         )
         self._commit(*layout.unpack(block))
 
@@ -365,7 +388,7 @@ class Model:
         self._commit(new_b, new_w)
         return True
 
-    def _step_with(self, mini_batch: Any, eta: float, decay: float) -> None:
+    def _step_with(self, mini_batch: Any, eta: float, decay: float, max_norm: float) -> None:
         _, biases, weights = self._checked(finite=True)
         own = self._shipped.overridden(self, "backprop")
         pairs = self._pairs(mini_batch, "mini_batch", own)
@@ -373,8 +396,12 @@ class Model:
         sum_w = [np.zeros(w.shape) for w in weights]
         for x, y in pairs:
             nabla_b, nabla_w = self.backprop(x, y)
-            sum_b = [total + nabla for total, nabla in zip(sum_b, nabla_b, strict=True)]
-            sum_w = [total + nabla for total, nabla in zip(sum_w, nabla_w, strict=True)]
+            factor = 1.0
+            if max_norm < math.inf:
+                size = math.sqrt(sum(float(np.sum(nabla**2)) for nabla in (*nabla_b, *nabla_w)))
+                factor = max_norm / size if size > max_norm else 1.0
+            sum_b = [total + factor * nabla for total, nabla in zip(sum_b, nabla_b, strict=True)]
+            sum_w = [total + factor * nabla for total, nabla in zip(sum_w, nabla_w, strict=True)]
         step = eta / len(pairs)
         layout, biases, weights = self._checked()  # a user's backprop may have changed them
         with np.errstate(over="ignore", invalid="ignore"):  # looked at below

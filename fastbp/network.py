@@ -232,6 +232,10 @@ class Network(Model):
         names = (*names, "backprop", "cost_derivative", "sigmoid", "sigmoid_prime")
         return None if self._shipped.overridden(self, *names) else "quadratic"
 
+    def _own_cost(self) -> str | None:
+        """Return the cost's name; None if a user's ``cost_derivative`` leaves it unknown."""
+        return None if self._shipped.overridden(self, "cost_derivative") else "quadratic"
+
 
 def sigmoid_prime(z: Any) -> Any:
     """Return the derivative of the sigmoid (from this module's ``sigmoid``, as in the book)."""

@@ -7,6 +7,7 @@ object or in this module, is called, by a slower path.
 
 from __future__ import annotations
 
+import math
 import random
 from os import PathLike
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastbp import _checks, parameters, samples, training
 from fastbp._model import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import text
-from fastbp.functions import sigmoid
+from fastbp.functions import cross_entropy, sigmoid
 
 __all__ = [
     "CrossEntropyCost",
@@ -50,8 +51,8 @@ class CrossEntropyCost:
     @staticmethod
     def fn(a: Any, y: Any) -> Any:
         """Return the cost of outputs ``a`` for targets ``y``, summed; 0 ln 0 counts as 0."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)))
+        with np.errstate(over="ignore"):
+            return np.sum(cross_entropy(a, y))
 
     @staticmethod
     def delta(z: Any, a: Any, y: Any) -> Any:
@@ -63,6 +64,7 @@ COSTS: dict[str, type] = {cost.__name__: cost for cost in (QuadraticCost, CrossE
 
 # What the core may compute in place of a cost's functions, as long as they are these.
 _COMPILED_DELTAS = ((QuadraticCost.delta, "quadratic"), (CrossEntropyCost.delta, "cross_entropy"))
+_COMPILED_VALUES = ((QuadraticCost.fn, "quadratic"), (CrossEntropyCost.fn, "cross_entropy"))
 _SUMMING_FUNCTIONS = (QuadraticCost.fn, CrossEntropyCost.fn)
 
 
@@ -154,6 +156,7 @@ class Network(Model):
         verbose: bool = True,
         check_finite: bool = True,
         n_threads: int = 1,
+        clip_norm: float | None = None,
     ) -> tuple[list[float], list[int], list[float], list[int]]:
         """Train by stochastic gradient descent with weight decay; monitor after each epoch.
 
@@ -171,6 +174,9 @@ class Network(Model):
             monitored or not; 0: never.
         shuffle, verbose, check_finite, n_threads
             As in ``network.Network.SGD``.
+        clip_norm : float, optional
+            The gradient of each sample that is longer is scaled down to this norm, before the
+            mini-batch is summed. Weight decay stays as it is. (This alone is no privacy.)
 
         Returns
         -------
@@ -190,6 +196,12 @@ class Network(Model):
             n_threads = _checks.integer(n_threads, "n_threads", 1)
             early_stopping_n = _checks.integer(early_stopping_n, "early_stopping_n", 0)
             eta, lmbda = _checks.number(eta, "eta"), _checks.number(lmbda, "lmbda")
+            max_norm = _max_norm(clip_norm)
+            # A user's own update_mini_batch need not know the option.
+            options = {} if clip_norm is None else {"clip_norm": max_norm}
+            if options and self._shipped.overridden(self, "update_mini_batch"):
+                expected = "None, as update_mini_batch is overridden"
+                raise ValueError(text("clip_norm", expected, clip_norm, "clip there"))
             order = self._shuffle(shuffle, lambda: random.shuffle)
             training_list = samples.materialise(training_data, "training_data")
             evaluation = self._evaluation_data(
@@ -245,15 +257,26 @@ class Network(Model):
                 lmbda=lmbda,
                 cost=lambda: self._compiled_cost("update_mini_batch"),
                 own_samples=self._own_samples,
-                step=lambda mini_batch, n: self.update_mini_batch(mini_batch, eta, lmbda, n),
+                step=lambda mini_batch, n: self.update_mini_batch(
+                    mini_batch, eta, lmbda, n, **options
+                ),
                 shuffle=order,
                 check_finite=check_finite,
                 n_threads=n_threads,
+                max_norm=max_norm,
                 after_epoch=report,
             )
             return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
 
-    def update_mini_batch(self, mini_batch: Any, eta: float, lmbda: float, n: float) -> None:
+    def update_mini_batch(
+        self,
+        mini_batch: Any,
+        eta: float,
+        lmbda: float,
+        n: float,
+        *,
+        clip_norm: float | None = None,
+    ) -> None:
         """Take one gradient step with weight decay from the samples in ``mini_batch``.
 
         Gradients are summed over the ``m`` samples, then applied once::
@@ -269,6 +292,8 @@ class Network(Model):
             Learning rate and regularisation.
         n : float
             Size of the whole training set.
+        clip_norm : float, optional
+            As in ``SGD``.
 
         Raises
         ------
@@ -285,7 +310,8 @@ class Network(Model):
             n = _checks.number(n, "n")
             if n <= 0:
                 raise ValueError(text("n", "the size of the training set", n))
-            self._update(mini_batch, eta, 1 - eta * (lmbda / n), self._compiled_cost())
+            max_norm = _max_norm(clip_norm)
+            self._update(mini_batch, eta, 1 - eta * (lmbda / n), self._compiled_cost(), max_norm)
 
     def backprop(self, x: Any, y: Any) -> tuple[Arrays, Arrays]:
         """Return ``(nabla_b, nabla_w)``, the gradient of one sample's cost (BP1-BP4).
@@ -392,6 +418,11 @@ class Network(Model):
             return None
         return _compiled(self.cost)
 
+    def _own_cost(self) -> Any:
+        """Return the name of the cost's ``fn``, or a user's own."""
+        fn = self.cost.fn
+        return next((name for function, name in _COMPILED_VALUES if function is fn), fn)
+
     def _evaluation_data(self, data: Any, *, cost: bool, accuracy: bool, check_finite: bool) -> Any:
         """Return the evaluation data, checked once where it is looked at by our own methods."""
         data = [] if data is None else samples.materialise(data, "evaluation_data")
@@ -478,6 +509,13 @@ def vectorized_result(j: Any, n: int = 10) -> NDArray[np.float64]:
 def sigmoid_prime(z: Any) -> Any:
     """Return the derivative of the sigmoid (from this module's ``sigmoid``, as in the book)."""
     return sigmoid(z) * (1 - sigmoid(z))
+
+
+def _max_norm(clip_norm: Any) -> float:
+    """Return the longest a sample's gradient may be."""
+    if clip_norm is None:
+        return math.inf
+    return _checks.number(clip_norm, "clip_norm", above=0.0)
 
 
 def _compiled(cost: Any) -> str | None:

@@ -78,7 +78,7 @@ class Layout:
             offset += (fan_in + 1) * width if layer else 0
             unit += width
         self.length = offset
-        self._scratch_per_row = 2 * unit
+        self.units = unit  # activations of one sample, all layers and padding
         self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
         rows: int = max(1, _BLOCK_WORK // offset)
         self.block_rows = min(_BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
@@ -101,10 +101,13 @@ class Layout:
             [np.empty(shape, dtype) for shape in self._weight_shapes],
         )
 
-    def scratch(self, rows: int, parts: int = 1) -> NDArray[Any]:
-        """Return scratch for activations and errors of ``rows`` samples, shared by ``parts``."""
+    def scratch(self, rows: int, parts: int = 1, kinds: int = 2) -> NDArray[Any]:
+        """Return scratch for ``rows`` samples, shared by ``parts``.
+
+        Of each layer it holds so many ``kinds`` of values: activations, errors, and others.
+        """
         turned = 2 * self._widest * (-(-rows // parts // self._line) * self._line)
-        return _aligned(rows * self._scratch_per_row + parts * turned, self.dtype)
+        return _aligned(kinds * rows * self.units + parts * turned, self.dtype)
 
     def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
         """Return a block that holds copies of these arrays."""
@@ -120,14 +123,39 @@ class Layout:
         return biases, weights
 
     def check(
-        self, biases: Any, weights: Any, *, finite: bool = False
+        self,
+        biases: Any,
+        weights: Any,
+        *,
+        finite: bool = False,
+        where: tuple[str, str] = ("biases", "weights"),
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return the public arrays fit for the core; copies only of those that are not."""
         if core.pack(self.table, self.itemsize, biases, weights, None, False, finite):
             return list(biases), list(weights)  # nearly always
-        checked_w = self._check_list(weights, "weights", self._weight_shapes, finite)
-        checked_b = self._check_list(biases, "biases", self._bias_shapes, finite)
+        checked_w = self._check_list(weights, where[1], self._weight_shapes, finite)
+        checked_b = self._check_list(biases, where[0], self._bias_shapes, finite)
         return checked_b, checked_w
+
+    def flatten(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
+        """Return all parameters as one vector: of all biases first, each array in C order."""
+        return np.concatenate([array.ravel() for array in (*biases, *weights)])
+
+    def columns(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return views of vectors of parameters (n, P): the columns of each array."""
+        sizes = [n * m for n, m in (*self._bias_shapes, *self._weight_shapes)]
+        return np.split(rows, np.cumsum(sizes)[:-1], axis=-1)
+
+    def split(self, vector: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Return views of one vector, in the shapes of biases and weights."""
+        shapes = [*self._bias_shapes, *self._weight_shapes]
+        parts = [p.reshape(s) for p, s in zip(self.columns(vector), shapes, strict=True)]
+        return parts[: len(self._bias_shapes)], parts[len(self._bias_shapes) :]
+
+    @property
+    def n_parameters(self) -> int:
+        """How many there are, without padding."""
+        return sum(n * (m + 1) for n, m in self._weight_shapes)
 
     def _check_list(
         self, arrays: Any, name: str, shapes: list[tuple[int, int]], finite: bool

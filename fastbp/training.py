@@ -1,5 +1,6 @@
 """The loops around the core: epochs, mini-batches, checkpoints, what a failure leaves."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -43,6 +44,7 @@ def run(
     check_finite: bool,
     after_epoch: Callable[[int, Any], bool],
     n_threads: int = 1,
+    max_norm: float = math.inf,
 ) -> None:
     """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
 
@@ -86,6 +88,7 @@ def run(
                     decay=1 - eta * (lmbda / n),
                     where=f"training_data, epoch {epoch}",
                     pace=pace,
+                    max_norm=max_norm,
                 )
             finally:
                 net._commit(*layout.unpack(block))
@@ -153,13 +156,15 @@ def descend(
     decay: float,
     where: str,
     pace: _threads.Pace = _threads.ALONE,
+    max_norm: float = math.inf,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
     The block is left after a whole mini-batch and finite, whatever ends the call:
     the end, an exception such as Ctrl-C, or divergence, which raises
     DivergenceError after a return to the last finite checkpoint. ``pace`` tells how many
-    threads share the work, which changes no bit of the result.
+    threads share the work, which changes no bit of the result. A sample's gradient that is
+    longer than ``max_norm`` is scaled down to it.
     """
     size = min(mini_batch_size, len(order))
     rows = layout.rows(size)
@@ -177,7 +182,7 @@ def descend(
             reached = _threads.enter(
                 parts, core.train,
                 block, grads, layout.table, scratch, rows, X, Y, order,
-                position, size, COSTS[cost], eta, decay, fraction * seconds,
+                position, size, COSTS[cost], eta, decay, fraction * seconds, max_norm,
             )  # fmt: skip
             if reached is None:
                 pace.give_up()

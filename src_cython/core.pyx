@@ -4,6 +4,7 @@
 #
 #   interface.pxd       how parameters, activations and errors lie; what the kernels are
 #   this file           passes over blocks of samples, on the parameter block
+#   gradient_doors.pxi  gradients of such passes, in all forms
 #   public_arrays.pxi   one sample, or one mini-batch, on the public arrays, with a gate of its own
 #   shuffling.pxi       apart from all that: the permutations of Python's `random`
 #
@@ -12,6 +13,7 @@
 
 cimport cython
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport INFINITY
 from interface cimport *
 
 cdef extern from *:
@@ -87,7 +89,8 @@ cdef Pass pass_of(
     run.layers, run.last = layers_of(layout), layout.shape[0] - 1
     run.params, run.scratch, run.rows = &params[0], &scratch[0], rows
     run.inputs = inputs_of(X)
-    run.Y, run.order, run.n, run.cost = NULL, NULL, 0, 0
+    run.turned, run.Y, run.weights, run.order, run.n = NULL, NULL, NULL, NULL, 0
+    run.cost, run.scale = 0, 1
     return run
 
 
@@ -108,24 +111,6 @@ def forward(
             kernels.forward(&run, start, stop, &out[0, 0])
 
 
-def gradient(
-    const real[::1] params,                # IN
-    real[::1] grads,                       # OUT  the sum over all samples of the order
-    const Py_ssize_t[:, ::1] layout,       # IN
-    real[::1] scratch,                     # WORK
-    Py_ssize_t rows,                       # IN   samples that scratch holds
-    X,                                     # IN   (n, n_0), float or double
-    const real[:, ::1] Y,                  # IN   (n, n_L)
-    const Py_ssize_t[::1] order,           # IN   indices into X and Y
-    int cost,                              # IN
-):
-    """Compute the gradient of the summed cost by every parameter."""
-    cdef Pass run = pass_of(params, layout, scratch, rows, X)
-    run.Y, run.order, run.n, run.cost = &Y[0, 0], &order[0], order.shape[0], cost
-    with nogil:
-        kernels.gradient(&run, &grads[0])
-
-
 def train(
     real[::1] params,                      # IN/OUT  updated after each whole mini-batch
     real[::1] grads,                       # IN/OUT  the steps so far of an unfinished one
@@ -141,6 +126,7 @@ def train(
     double rate,                           # IN   step per sample-mean gradient
     double decay,                          # IN   factor on the weights at each update
     double seconds,                        # IN   return at the first look at the clock after these
+    double max_norm=INFINITY,              # IN   of a sample's gradient
     Py_ssize_t part=0,                     # IN   which of the
     Py_ssize_t parts=1,                    # IN   threads that call this at once, all alike
     Py_ssize_t[::1] team=None,             # WORK where these meet, zeros at first
@@ -159,9 +145,9 @@ def train(
     steps.params, steps.grads = &params[0], &grads[0]
     steps.position, steps.batch = position, batch
     steps.rate, steps.decay, steps.seconds = rate, decay, seconds
-    steps.part, steps.parts = part, parts
+    steps.max_norm, steps.part, steps.parts = max_norm, part, parts
     steps.team = NULL if team is None else &team[0]
-    steps.turned = &scratch[turning + part * ((scratch.shape[0] - turning) // parts)]
+    run.turned = &scratch[turning + part * ((scratch.shape[0] - turning) // parts)]
     with nogil:
         position = kernels.train(&run, &steps)
     return position
@@ -182,4 +168,5 @@ def all_finite(const real[::1] values):
 
 
 include "public_arrays.pxi"
+include "gradient_doors.pxi"
 include "shuffling.pxi"

@@ -57,8 +57,11 @@ cdef struct Pass:
     void* scratch
     Py_ssize_t rows  # samples that scratch holds
     Inputs inputs
+    void* turned  # scratch of this thread's own: (2 widest, rows in lines)
     const void* Y  # (., n_L)
-    const Py_ssize_t* order  # indices into inputs and Y
+    double scale  # of the cost
+    const void* weights  # (.,) of each sample's cost; NULL: all are 1
+    const Py_ssize_t* order  # indices into all these
     Py_ssize_t n  # how many
     int cost
 
@@ -74,7 +77,20 @@ cdef struct Steps:
     Py_ssize_t part  # which of the
     Py_ssize_t parts  # threads that do this at once, all alike
     Py_ssize_t* team  # where these meet
-    void* turned  # scratch of this part's own, (2 widest, rows in lines)
+    double max_norm  # of a sample's gradient; what is longer is scaled down to it
+
+# A sum over samples.
+cdef struct Sum:
+    void* grads
+    bint add  # to what is there
+    bint squared  # the sum of squares, parameter by parameter
+    double max_norm  # of a sample's gradient, if
+    void* norms  # (n,) is not NULL, where the norms go
+
+# Where a value for each sample goes: contiguous from start + stride * s bytes on.
+cdef struct Rows:
+    void* start
+    Py_ssize_t stride
 
 # The public arrays, held: biases, weights, then where it ends the results in the same order,
 # then x and y of each sample.
@@ -95,8 +111,13 @@ cdef struct Few:
 # One level's functions. Arguments are trusted: the gates have looked at all.
 cdef struct Kernels:
     void (*forward)(const Pass*, Py_ssize_t start, Py_ssize_t stop, void* out) noexcept nogil
-    void (*gradient)(const Pass*, void* grads) noexcept nogil
     Py_ssize_t (*train)(const Pass*, const Steps*) noexcept nogil
+    void (*gradient)(const Pass*, const Sum*) noexcept nogil
+    void (*norms)(const Pass*, bint per_layer, void* out) noexcept nogil
+    void (*values)(const Pass*, bint errors, const Rows*) noexcept nogil
+    void (*samples)(const Pass*, const Rows*) noexcept nogil
+    void (*pull)(const Pass*, bint of_outputs, void* out) noexcept nogil
+    void (*hessian)(const Pass*, const void* direction, bint add, void* out) noexcept nogil
     bint (*few_forward)(const Few*, void* out) noexcept nogil
     int (*few_gradient)(const Few*) noexcept nogil
     void (*pack)(const Few*, bint back, void* block) noexcept nogil

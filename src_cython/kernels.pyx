@@ -6,7 +6,8 @@
 #   threads.h       how threads that share a mini-batch wait for each other
 #   functions.pxi   activations and costs: one switch per question
 #   layers.pxi      one layer of a block of samples, and all layers: forward, backward, update
-#   passes.pxi      all samples, block by block: outputs, gradient, mini-batches
+#   passes.pxi      all samples, block by block: outputs, mini-batches
+#   gradients.pxi   the same: sums of gradients, norms, one for each sample, Hessian products
 #   few.pxi         a few samples on the public arrays
 #
 # This module holds no Python function: TABLE is how core.pyx gets at these.
@@ -76,6 +77,8 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
     void sigmoid_float(Py_ssize_t, float*) noexcept
     void sigmoid_double(Py_ssize_t, double*) noexcept
+    double squares_float(Py_ssize_t, const float*) noexcept
+    double squares_double(Py_ssize_t, const double*) noexcept
     bint finite_float(Py_ssize_t, const float*) noexcept
     bint finite_double(Py_ssize_t, const double*) noexcept
     void dots_float(
@@ -104,11 +107,13 @@ cdef enum:
 
 include "functions.pxi"
 include "layers.pxi"
+include "gradients.pxi"
 include "passes.pxi"
 include "few.pxi"
 
 cdef Kernels kernels = Kernels(
-    forward, gradient, train, few_forward, few_gradient, pack, all_finite
+    forward, train, gradient, norms, values, samples, pull, hessian,
+    few_forward, few_gradient, pack, all_finite,
 )
 
 LEVEL = LEVEL_NAME.decode()

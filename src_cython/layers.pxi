@@ -106,6 +106,7 @@ cdef void transpose(
 
 
 cdef void layer_forward(
+    int start,      # IN   FROM_ROW: from the bias; FROM_C: added, without bias, to what is there
     Py_ssize_t n,
     Py_ssize_t fan_in,
     Py_ssize_t width,
@@ -116,7 +117,7 @@ cdef void layer_forward(
 ) noexcept nogil:
     """Compute z = a W + bias."""
     multiply(
-        FROM_ROW, n, width, fan_in, a, width_in, 1, W, width, z, width, W + fan_in * width, 0,
+        start, n, width, fan_in, a, width_in, 1, W, width, z, width, W + fan_in * width, 0,
         NULL,
     )  # fmt: skip
 
@@ -218,6 +219,7 @@ cdef void block_forward(
         width = layers[l].width
         a = scratch + place(layers, l, rows, first)
         layer_forward(
+            FROM_ROW,
             n,
             layers[l].fan_in,
             width,
@@ -229,29 +231,41 @@ cdef void block_forward(
         activate(<int> layers[l].activation, n * width, a)
 
 
-cdef void block_backward(
-    const real* params,
+cdef void block_errors(
     const Layer* layers,
     Py_ssize_t last,
-    real* scratch,  # IN/OUT  activations, and the targets in place of the last delta; then deltas
-    real* turned,   # WORK    as in layer_backward
+    real* scratch,  # IN/OUT  activations, and the targets in place of the last delta; then that
     Py_ssize_t rows,
     Py_ssize_t first,
     Py_ssize_t n,
     int cost,
     real scale,
 ) noexcept nogil:
-    """Compute scale times the error delta of every layer but the input."""
-    cdef Py_ssize_t l, s, width, fan_out
-    cdef real* deltas = scratch + rows * total_width(layers, last)
-    cdef real* delta = deltas + place(layers, last, rows, first)
+    """Compute scale times the error delta of the output layer, of n samples (BP1)."""
+    cdef Py_ssize_t s, width = layers[last].width, fan_out = layers[last].fan_out
     cdef const real* a = scratch + place(layers, last, rows, first)
-    width, fan_out = layers[last].width, layers[last].fan_out
+    cdef real* delta = scratch + rows * total_width(layers, last) + place(layers, last, rows, first)
     for s in range(n):
         output_delta(
             cost, <int> layers[last].activation, fan_out, a + s * width, scale, delta + s * width
         )
         clear(width - fan_out, delta + s * width + fan_out)
+
+
+cdef void block_backward(
+    const real* params,
+    const Layer* layers,
+    Py_ssize_t last,
+    real* scratch,  # IN/OUT  activations, and the last delta; then all deltas
+    real* turned,   # WORK    as in layer_backward
+    Py_ssize_t rows,
+    Py_ssize_t first,
+    Py_ssize_t n,
+) noexcept nogil:
+    """Compute the error delta of every layer but the input (BP2)."""
+    cdef Py_ssize_t l, width
+    cdef real* deltas = scratch + rows * total_width(layers, last)
+    cdef real* delta
     for l in range(last, 1, -1):
         width = layers[l - 1].width
         delta = deltas + place(layers, l - 1, rows, first)
@@ -277,7 +291,8 @@ cdef void block_backward(
 cdef void block_gradient(
     const Layer* layers,
     Py_ssize_t last,
-    const real* scratch,  # IN      activations and deltas
+    const real* activations,
+    const real* deltas,
     Py_ssize_t rows,
     Py_ssize_t n,
     int start,            # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
@@ -290,7 +305,6 @@ cdef void block_gradient(
 ) noexcept nogil:
     """Compute the gradient of n samples, from that start."""
     cdef Py_ssize_t l, matrix_rows
-    cdef const real* deltas = scratch + rows * total_width(layers, last)
     for l in range(1, last + 1):
         matrix_rows = layers[l].fan_in + 1
         layer_gradient(
@@ -300,7 +314,7 @@ cdef void block_gradient(
             layers[l].fan_in,
             layers[l].width,
             layers[l - 1].width,
-            scratch + rows * layers[l - 1].unit,
+            activations + rows * layers[l - 1].unit,
             deltas + rows * layers[l].unit,
             start,
             scale,

@@ -70,35 +70,6 @@ cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_i
     return ahead
 
 
-cdef void gradient(const Pass* run, void* grads) noexcept nogil:
-    """Compute the gradient of the cost, summed over the order, by every parameter."""
-    cdef fastbp_mode mode = flush_subnormals()
-    if run.itemsize == sizeof(float):
-        gradient_of(run, <const float*> run.params, <float*> run.scratch, <float*> grads)
-    else:
-        gradient_of(run, <const double*> run.params, <double*> run.scratch, <double*> grads)
-    restore(mode)
-
-
-cdef void gradient_of(
-    const Pass* run, const real* params, real* scratch, real* grads
-) noexcept nogil:
-    cdef Py_ssize_t position = 0, count
-    cdef real* turned = scratch + 2 * run.rows * total_width(run.layers, run.last)
-    while position < run.n:
-        count = min(run.rows, run.n - position)
-        gather(run, <const real*> run.Y, position, 0, count, scratch)
-        block_forward(params, run.layers, run.last, scratch, run.rows, 0, count)
-        block_backward(
-            params, run.layers, run.last, scratch, turned, run.rows, 0, count, run.cost, <real> 1
-        )
-        block_gradient(
-            run.layers, run.last, scratch, run.rows, count, FROM_C if position else FROM_ZERO,
-            <real> 1, turned, 0, 1, grads, NULL,
-        )  # fmt: skip
-        position += count
-
-
 cdef Py_ssize_t train(const Pass* run, const Steps* steps) noexcept nogil:
     """Take the mini-batches of the order from a position on; return the position reached.
 
@@ -126,7 +97,8 @@ cdef Py_ssize_t train_of(
     cdef Py_ssize_t part = steps.part, parts = steps.parts, batch = steps.batch
     cdef Py_ssize_t position = steps.position, first, end, count, own, n_own
     cdef real* grads = <real*> steps.grads
-    cdef real* turned = <real*> steps.turned
+    cdef real* turned = <real*> run.turned
+    cdef real* deltas = scratch + rows * total_width(layers, last)
     cdef real decay = <real> steps.decay, step
     cdef double n_params = <double> (layers[last].offset + (layers[last].fan_in + 1) * layers[last].width)
     cdef double work = 0.0, looked = clock(), now, deadline = looked + steps.seconds
@@ -145,22 +117,25 @@ cdef Py_ssize_t train_of(
         ahead.n = min(n_own, n - position - count - own)
         # Backpropagation is linear in the output error: scaled there, deltas are steps.
         step = <real> (-steps.rate / (end - first))
-        block_backward(
-            params, layers, last, scratch, turned, rows, own, n_own, run.cost, step
-        )
+        block_errors(layers, last, scratch, rows, own, n_own, run.cost, step)
+        block_backward(params, layers, last, scratch, turned, rows, own, n_own)
+        if steps.max_norm < INFINITY:
+            clip(
+                layers, last, scratch, rows, own, n_own, steps.max_norm * fabs(step), <real*> NULL
+            )
         if parts > 1 and not meet(steps.team, parts):
             break
         if position == first and count == end - first:
             # The whole mini-batch at once: straight to the parameters.
             start = FROM_C if decay == 1 else FROM_SCALED
             block_gradient(
-                layers, last, scratch, rows, count, start, decay, turned, part, parts, params,
+                layers, last, scratch, deltas, rows, count, start, decay, turned, part, parts, params,
                 &ahead,
             )  # fmt: skip
         else:
             start = FROM_ZERO if position == first else FROM_C
             block_gradient(
-                layers, last, scratch, rows, count, start, <real> 1, turned, part, parts, grads,
+                layers, last, scratch, deltas, rows, count, start, <real> 1, turned, part, parts, grads,
                 &ahead,
             )  # fmt: skip
             if position + count == end:

@@ -33,7 +33,8 @@
  * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
  * no operand: columns may be computed twice.
  *
- * finite(n, values) is whether all of any n values are.
+ * finite(n, values) is whether all of any n values are; squares(n, values) the sum of their
+ * squares, in double.
  *
  * With gcc and clang these are written in vector types, simd_vector.h: plain loops were
  * up to three times as slow, as the compiler then keeps only some shapes of tile in

@@ -73,6 +73,13 @@ static REAL NAME(combine)(
     return bad;
 }
 
+static double NAME(squares)(ptrdiff_t n, const REAL *values)
+{
+    double total = 0;
+    for (ptrdiff_t i = 0; i < n; i++) total += (double)values[i] * (double)values[i];
+    return total;
+}
+
 static int NAME(finite)(ptrdiff_t n, const REAL *values)
 {
     REAL bad = 0;

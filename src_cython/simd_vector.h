@@ -351,6 +351,29 @@ static REAL NAME(combine)(
     return bad;
 }
 
+/* Sums in double also of floats: the squares of large ones are beyond a float. */
+typedef double NAME(wide) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef REAL NAME(narrow) __attribute__((
+    vector_size(VECTOR_BYTES / sizeof(double) * sizeof(REAL)), may_alias, aligned(sizeof(REAL))));
+
+static double NAME(squares)(ptrdiff_t n, const REAL *values)
+{
+    enum { STEP = VECTOR_BYTES / sizeof(double) };
+    NAME(wide) sums[4] = {{0}};
+    double total = 0;
+    ptrdiff_t i = 0;
+    for (; i + 4 * STEP <= n; i += 4 * STEP)
+        UNROLL for (int v = 0; v < 4; v++) {
+            const NAME(wide) x = __builtin_convertvector(
+                *(const NAME(narrow) *)(values + i + v * STEP), NAME(wide));
+            sums[v] += x * x;
+        }
+    sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (int v = 0; v < STEP; v++) total += sums[0][v];
+    for (; i < n; i++) total += (double)values[i] * (double)values[i];
+    return total;
+}
+
 static int NAME(finite)(ptrdiff_t n, const REAL *values)
 {
     VEC bad[4] = {{0}};

@@ -78,10 +78,12 @@ def block_gradient(net, data, cost):
     X, Y = (np.hstack(columns).T.copy() for columns in zip(*data, strict=True))
     block = Block(net, len(data))
     code = CODES["quadratic" if cost == "QuadraticCost" else "cross_entropy"]
-    core.gradient(
-        block.params, block.grads, block.layout.table, block.scratch, block.rows,
-        X, Y.astype(net.dtype), np.arange(len(data)), code,
-    )  # fmt: skip
+    layout = block.layout
+    core.Run(
+        layout.table, layout.itemsize, block.params, block.scratch,
+        2 * block.rows * layout.units, block.rows,
+        X, Y.astype(net.dtype), np.arange(len(data)), code, 1.0, None,
+    ).gradient(block.grads, False)  # fmt: skip
     return *block.layout.unpack(block.grads), block.padding(block.grads)
 
 

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "__init__": {  # the last three: for type checkers, and when they are asked for
         "network",
         "network2",
+        "gradients",
         "samples",
         "shuffling",
         "_dispatch",
@@ -61,6 +62,11 @@ MAY_IMPORT = {
     "functions": {"_dispatch"},
     "_checks": {"_dispatch"},
     "_threads": {"_dispatch"},
+    # They are handed a network, and import none.
+    "gradients.__init__": {"gradients"},
+    "gradients.exact": {"gradients", "_checks", "functions", "parameters", "samples"},
+    "gradients.numerical": {"gradients", "_checks", "functions", "samples"},
+    "gradients.work": {"_checks", "_dispatch", "functions", "parameters", "samples"},
     "datasets": {"samples"},
     "shuffling": {"samples", "_dispatch"},
     "errors": set(),

@@ -1,0 +1,608 @@
+"""What backpropagation gives beside a step: BP1 to BP4, and what follows from them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastbp import _checks, samples
+from fastbp.errors import text
+from fastbp.functions import TERMS
+from fastbp.gradients.work import (
+    Array,
+    Arrays,
+    Nablas,
+    Net,
+    Work,
+    by_hand,
+    dataset,
+    divisor,
+    sample_weights,
+)
+from fastbp.parameters import Layout
+
+
+def gradient(
+    net: Net,
+    data: Any,
+    *,
+    sample_weight: ArrayLike | None = None,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Nablas:
+    """Return the gradient of the cost of ``data`` by every parameter.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+    sample_weight : array_like (n,), optional
+        Factor on each sample's cost, 0 or more.
+    reduction : {"mean", "sum"}
+        The mean is over samples, or with ``sample_weight`` the weighted mean.
+
+    Returns
+    -------
+    nabla_b, nabla_w : list of ndarray
+        A layer each, in the shapes of ``biases`` and ``weights``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+
+    Notes
+    -----
+    BP1-BP4 (Nielsen, chapter 2), summed over samples.
+    """
+    if net._compiled_cost() is None:
+        n, each = by_hand(net, data)
+        weights = sample_weights(sample_weight, n, net.dtype)
+        divided = divisor(reduction, n, weights)
+        factors = np.ones(n) if weights is None else weights
+        total = None
+        for factor, nablas in zip(factors, each, strict=True):
+            total = _plus(total, nablas, factor / divided)
+        return _unwrap(total)
+    work = Work(net, data)
+    weights = sample_weights(sample_weight, work.n, net.dtype)
+    work.scale = 1 / divisor(reduction, work.n, weights)
+    work.weights = weights
+    grads = work.layout.empty()
+    for piece, run in work.runs():
+        run.gradient(grads, piece.start > 0)
+    return work.layout.unpack(grads)
+
+
+def activations(net: Net, data: Any) -> Arrays:
+    """Return the activations of every layer for each sample.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset, (X, Y), or rows X alone
+
+    Returns
+    -------
+    list of ndarray, shapes (n, n_l)
+        The inputs first, in the network's dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+    """
+    functions = net._own_functions()
+    if functions is None:
+        work = Work(net, data, targets=False)
+        return _values(work, work.layout.sizes, errors=False)
+    layout, biases, weights = net._checked()
+    a = dataset(data, layout.sizes, targets=False).X.T.astype(net.dtype)
+    found = [a]
+    for b, w in zip(biases, weights, strict=True):
+        found.append(functions[0](np.dot(w, found[-1]) + b))
+    return [np.ascontiguousarray(a.T) for a in found]
+
+
+def deltas(net: Net, data: Any) -> Arrays:
+    """Return the error delta = dC/dz of every layer for each sample (BP1, BP2).
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+
+    Returns
+    -------
+    list of ndarray, shapes (n, n_l)
+        From the first hidden layer to the output.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+    """
+    if net._compiled_cost() is None:
+        _, each = by_hand(net, data)
+        rows = [[b.ravel() for b in nabla_b] for nabla_b, _ in each]  # BP3
+        return [np.stack(layer) for layer in zip(*rows, strict=True)]
+    work = Work(net, data)
+    return _values(work, work.layout.sizes[1:], errors=True)
+
+
+def per_sample_costs(net: Net, data: Any) -> Array:
+    """Return the cost of each sample.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+
+    Returns
+    -------
+    ndarray, shape (n,), float64
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input; or the network's class overrides ``cost_derivative``, which leaves the
+        cost unknown.
+    """
+    terms, fn = cost_of(net)
+    sizes = net._checked()[0].sizes
+    data = dataset(data, sizes, targets=True)
+    Y = samples.targets(data, sizes[-1], _checks.FLOAT64)
+    A = np.asarray(net.feedforward(data), np.float64)
+    if terms is not None:
+        return np.asarray(terms(A, Y).sum(axis=1))
+    assert fn is not None
+    return np.array([float(fn(a[:, None], y[:, None])) for a, y in zip(A, Y, strict=True)])
+
+
+def per_sample_gradients(
+    net: Net, data: Any, *, out: Any = None, flat: bool = False
+) -> Nablas | Array:
+    """Return the gradient of each sample's cost.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+    out : same as the result, optional
+        Where to write: C-contiguous, of the network's dtype.
+    flat : bool
+        Whether to return one array, a row a sample.
+
+    Returns
+    -------
+    nabla_b, nabla_w : list of ndarray, shapes (n, n_l, 1) and (n, n_l, n_{l-1})
+        Or, ``flat``, one ndarray (n, P), in the order of :func:`flatten`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+
+    Notes
+    -----
+    BP3 and BP4 (Nielsen, chapter 2). n P numbers: of norms, sums and inner products there
+    are functions that need none of them.
+    """
+    layout = net._checked()[0]
+    work = Work(net, data) if net._compiled_cost() is not None else None
+    n, each = (work.n, iter(())) if work is not None else by_hand(net, data)
+    result: Any = out
+    if flat:
+        shape = (n, layout.n_parameters)
+        result = np.empty(shape, net.dtype) if out is None else out
+        _refuse_out(result, shape, net.dtype, "out")
+        rows = layout.columns(result)
+    else:
+        if out is None:
+            result = tuple([np.empty((n, *a.shape), a.dtype) for a in p] for p in layout.fresh())
+        _refuse_outs(result, layout, n)
+        rows = [array.reshape(n, -1) for part in result for array in part]
+    if work is not None:
+        for piece, run in work.runs(written=layout.n_parameters * layout.itemsize):
+            run.samples([array[piece] for array in rows])
+    for s, nablas in enumerate(each):
+        for array, source in zip(rows, (*nablas[0], *nablas[1]), strict=True):
+            array[s] = source.ravel()
+    return result  # type: ignore[no-any-return]
+
+
+def per_sample_gradient_norms(net: Net, data: Any, *, per_layer: bool = False) -> Array:
+    """Return the Euclidean norm of each sample's gradient.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+    per_layer : bool
+        Whether to return the norm by the biases and weights of each layer.
+
+    Returns
+    -------
+    ndarray, shape (n,) or (n, L)
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+
+    Notes
+    -----
+    |g|^2 = sum_l |delta_l|^2 (|a_{l-1}|^2 + 1), so that no gradient need exist (Goodfellow,
+    Efficient per-example gradient computations, 2015).
+    """
+    if net._compiled_cost() is None:
+        _, each = by_hand(net, data)
+        squares = np.array([_squares(nablas) for nablas in each])
+        return np.asarray(np.sqrt(squares if per_layer else squares.sum(axis=1)))
+    work = Work(net, data)
+    norms = work.empty(work.n, len(work.layout.sizes) - 1) if per_layer else work.empty(work.n)
+    for piece, run in work.runs():
+        run.norms(norms[piece], per_layer)
+    return norms
+
+
+def gradient_second_moment(net: Net, data: Any) -> Nablas:
+    """Return the sum over samples of the squared gradient, parameter by parameter.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+
+    Returns
+    -------
+    nabla_b, nabla_w : list of ndarray
+        In the shapes of ``biases`` and ``weights``. With the sum of the gradients it gives
+        their variance.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+
+    Notes
+    -----
+    sum_s g^2 = (delta^2)^T (a^2): a gradient in squared errors and activations.
+    """
+    if net._compiled_cost() is None:
+        total = None
+        for nablas in by_hand(net, data)[1]:
+            total = _plus(total, tuple([a * a for a in part] for part in nablas))
+        return _unwrap(total)
+    work = Work(net, data)
+    grads = work.layout.empty()
+    for piece, run in work.runs():
+        run.gradient(grads, piece.start > 0, squared=True)
+    return work.layout.unpack(grads)
+
+
+def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
+    """Return the inner products of all samples' gradients, a Gram matrix.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+    other : the same, optional
+        The samples of the columns; those of ``data`` by default.
+
+    Returns
+    -------
+    ndarray, shape (n, m)
+        Entry (s, t) is the inner product of the gradients of sample s and sample t.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+
+    Notes
+    -----
+    sum_l (delta_l . delta_l') (a_{l-1} . a_{l-1}' + 1), of errors and activations alone.
+    """
+    if net._compiled_cost() is None:
+        rows = per_sample_gradients(net, data, flat=True)
+        columns = rows if other is None else per_sample_gradients(net, other, flat=True)
+        return np.asarray(rows @ columns.T)  # type: ignore[union-attr]
+    errors, above = deltas(net, data), activations(net, _inputs(net, data))
+    errors_2, above_2 = errors, above
+    if other is not None:
+        errors_2, above_2 = deltas(net, other), activations(net, _inputs(net, other))
+    gram = np.zeros((len(errors[0]), len(errors_2[0])), net.dtype)
+    for start in range(0, len(gram), 1024):  # rows at a time: the temporaries stay small
+        piece = slice(start, start + 1024)
+        for delta, delta_2, a, a_2 in zip(errors, errors_2, above, above_2, strict=False):
+            gram[piece] += (delta[piece] @ delta_2.T) * (a[piece] @ a_2.T + 1)
+    return gram
+
+
+def clipped_gradient(
+    net: Net, data: Any, max_norm: float, *, reduction: Literal["mean", "sum"] = "sum"
+) -> tuple[Nablas, Array]:
+    """Return the gradient of ``data``, each sample's scaled down to a norm of ``max_norm`` first.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+    max_norm : float
+        Above 0. Gradients that are shorter stay as they are.
+    reduction : {"sum", "mean"}
+
+    Returns
+    -------
+    (nabla_b, nabla_w) : lists of ndarray, in the shapes of ``biases`` and ``weights``
+    norms : ndarray, shape (n,)
+        Those before clipping.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+
+    Notes
+    -----
+    This is the sum that differentially private training starts from, and no more: it adds no
+    noise and keeps no account of privacy.
+    """
+    max_norm = _checks.number(max_norm, "max_norm", above=0.0)
+    if net._compiled_cost() is None:
+        n, each = by_hand(net, data)
+        divided = divisor(reduction, n, None)
+        total, sizes = None, []
+        for nablas in each:
+            sizes.append(float(np.sqrt(_squares(nablas).sum())))
+            factor = max_norm / sizes[-1] if sizes[-1] > max_norm else 1.0
+            total = _plus(total, nablas, factor / divided)
+        return _unwrap(total), np.array(sizes, net.dtype)
+    work = Work(net, data)
+    divided = divisor(reduction, work.n, None)
+    grads, norms = work.layout.empty(), work.empty(work.n)
+    for piece, run in work.runs():
+        run.gradient(grads, piece.start > 0, max_norm=max_norm, norms=norms[piece])
+    if divided != 1:
+        grads /= divided
+    return work.layout.unpack(grads), norms
+
+
+def input_gradient(net: Net, data: Any) -> Array:
+    """Return the gradient of each sample's cost by its inputs.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+
+    Returns
+    -------
+    ndarray, shape (n, n_0)
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+
+    Notes
+    -----
+    BP2 once more, without a slope: the transposed first weights times delta.
+    """
+    if net._compiled_cost() is None:
+        return np.asarray(deltas(net, data)[0] @ net._checked()[2][0])
+    work = Work(net, data)
+    out = work.empty(work.n, work.layout.sizes[0])
+    for piece, run in work.runs():
+        run.pull(out[piece], False)
+    return out
+
+
+def jacobian(net: Net, data: Any) -> Array:
+    """Return the derivatives of all outputs by all inputs, for each sample.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset, (X, Y), or rows X alone
+
+    Returns
+    -------
+    ndarray, shape (n, n_L, n_0)
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input.
+    """
+    functions = net._own_functions()
+    if functions is not None:
+        return _jacobian_with(net, data, *functions)
+    work = Work(net, data, targets=False)
+    n_in, n_out = work.layout.sizes[0], work.layout.sizes[-1]
+    out = work.empty(work.n, n_out, n_in)
+    for piece, run in work.runs(written=n_out * n_in * work.layout.itemsize):
+        run.pull(out[piece], True)
+    return out
+
+
+def hessian_vector_product(
+    net: Net, data: Any, v: Any, *, reduction: Literal["mean", "sum"] = "mean"
+) -> Nablas | Array:
+    """Return the Hessian of the cost of ``data``, times a vector, exactly.
+
+    Parameters
+    ----------
+    net : Network
+    data : pairs, Dataset or (X, Y)
+    v : (lists of arrays in the shapes of biases and weights), or ndarray (P,)
+    reduction : {"mean", "sum"}
+
+    Returns
+    -------
+    Like ``v``: two lists of ndarray, or one ndarray (P,) in the order of :func:`flatten`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Bad input; or the network's cost or functions are a user's, whose second derivatives
+        are unknown.
+
+    Notes
+    -----
+    The derivative of BP1-BP4 along ``v`` (Pearlmutter, Fast exact multiplication by the
+    Hessian, 1994): some two gradients' time, and no Hessian.
+    """
+    if net._compiled_cost() is None:
+        raise TypeError(
+            text(
+                "net",
+                "cost and functions of fastbp's own",
+                "overridden ones",
+                "their second derivatives are unknown",
+            )
+        )
+    layout = net._checked()[0]
+    vector = isinstance(v, np.ndarray) and v.ndim == 1
+    direction = _layers(v, layout, "v") if vector else _pair(v, "v")
+    along = layout.pack(*layout.check(*direction, finite=True, where=("v[0]", "v[1]")))
+    work = Work(net, data, kinds=6)
+    work.scale = 1 / divisor(reduction, work.n, None)
+    out = layout.empty()
+    for piece, run in work.runs():
+        run.hessian(along, out, piece.start > 0)
+    product = layout.unpack(out)
+    return layout.flatten(*product) if vector else product
+
+
+def flatten(net: Net) -> Array:
+    """Return all parameters of ``net`` as one new vector (P,).
+
+    The biases of all layers, the first hidden layer's first, then the weights of all layers,
+    each array row by row.
+    """
+    layout, biases, weights = net._checked()
+    return layout.flatten(biases, weights)
+
+
+def unflatten(net: Net, vector: ArrayLike) -> Nablas:
+    """Return the parameters that a vector holds, in the shapes of ``net``'s.
+
+    ``net.biases, net.weights = unflatten(net, vector)`` undoes :func:`flatten`.
+
+    Parameters
+    ----------
+    net : Network
+        Not changed.
+    vector : array_like (P,)
+
+    Returns
+    -------
+    biases, weights : list of ndarray
+        Fresh, of the network's dtype.
+
+    Raises
+    ------
+    ValueError, TypeError
+        ``vector`` has another length, or is not real.
+    """
+    biases, weights = _layers(vector, net._checked()[0], "vector")
+    return (
+        [np.array(b, net.dtype, order="C") for b in biases],
+        [np.array(w, net.dtype, order="C") for w in weights],
+    )
+
+
+# -- parts ---------------------------------------------------------------------------
+
+
+def cost_of(net: Net) -> tuple[Any, Any]:
+    """Return the cost of ``net``: its terms (a, y), elementwise, or else its ``fn(a, y)``."""
+    cost = net._own_cost()
+    if cost is None:
+        expected, got = "a cost", "cost_derivative alone, overridden"
+        raise TypeError(text("net", expected, got, "network2.Network takes cost=, with fn"))
+    return (TERMS[cost], None) if isinstance(cost, str) else (None, cost)
+
+
+def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
+    out = [work.empty(work.n, size) for size in sizes]
+    for piece, run in work.runs():
+        run.values([array[piece] for array in out], errors)
+    return out
+
+
+def _inputs(net: Net, data: Any) -> Array:
+    return dataset(data, net._checked()[0].sizes, targets=False).X
+
+
+def _jacobian_with(net: Net, data: Any, sigmoid: Any, sigmoid_prime: Any) -> Array:
+    """Return the Jacobian of a network with functions of a user's."""
+    layout, biases, weights = net._checked()
+    a = dataset(data, layout.sizes, targets=False).X.T.astype(net.dtype)
+    slopes = []
+    for b, w in zip(biases, weights, strict=True):
+        z = np.dot(w, a) + b
+        a = sigmoid(z)
+        slopes.append(sigmoid_prime(z).T)
+    result = slopes[-1][:, :, None] * weights[-1]
+    for w, slope in zip(weights[-2::-1], slopes[-2::-1], strict=True):
+        result = (result * slope[:, None, :]) @ w
+    return np.asarray(result)
+
+
+def _plus(total: Nablas | None, nablas: Any, factor: float = 1.0) -> Nablas:
+    nabla_b, nabla_w = nablas
+    if total is None:
+        return [factor * b for b in nabla_b], [factor * w for w in nabla_w]
+    return (
+        [t + factor * b for t, b in zip(total[0], nabla_b, strict=True)],
+        [t + factor * w for t, w in zip(total[1], nabla_w, strict=True)],
+    )
+
+
+def _unwrap(total: Nablas | None) -> Nablas:
+    assert total is not None  # the gate has seen a sample
+    return total
+
+
+def _squares(nablas: Nablas) -> Array:
+    """Return the squared norm of a gradient by layer."""
+    return np.array([np.sum(b * b) + np.sum(w * w) for b, w in zip(*nablas, strict=True)])
+
+
+def _layers(vector: Any, layout: Layout, where: str) -> Nablas:
+    array = _checks.real_array(vector, where)
+    if array.shape != (layout.n_parameters,):
+        expected = f"shape ({layout.n_parameters},), a number for each parameter"
+        raise ValueError(text(where, expected, array.shape))
+    return layout.split(np.ascontiguousarray(array))
+
+
+def _pair(value: Any, where: str) -> Any:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        got = f"{len(value)} items" if isinstance(value, tuple | list) else type(value).__name__
+        raise TypeError(text(where, "two lists, as (biases, weights), or a vector", got))
+    return value
+
+
+def _refuse_outs(out: Any, layout: Layout, n: int) -> None:
+    for i, (arrays, likes) in enumerate(zip(_pair(out, "out"), layout.fresh(), strict=True)):
+        if not isinstance(arrays, list | tuple) or len(arrays) != len(likes):
+            got = len(arrays) if isinstance(arrays, list | tuple) else type(arrays).__name__
+            raise ValueError(text(f"out[{i}]", f"a list of {len(likes)} arrays", got))
+        for l, (array, like) in enumerate(zip(arrays, likes, strict=True)):
+            _refuse_out(array, (n, *like.shape), layout.dtype, f"out[{i}][{l}]")
+
+
+def _refuse_out(array: Any, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
+    expected = f"a writeable C-contiguous array {shape} of {dtype}"
+    if type(array) is not np.ndarray:
+        raise TypeError(text(where, expected, type(array).__name__))
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(text(where, expected, f"{array.shape} of {array.dtype}"))
+    if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+        raise ValueError(text(where, expected, "one that is not"))

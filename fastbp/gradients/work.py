@@ -1,0 +1,143 @@
+"""The gate of the gradients: a network and data, looked at and ready for the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp import _checks, samples
+from fastbp._dispatch import core
+from fastbp.errors import text
+from fastbp.functions import COSTS
+from fastbp.parameters import Layout
+from fastbp.samples import Dataset
+
+Array = NDArray[Any]
+Arrays = list[Array]
+Nablas = tuple[Arrays, Arrays]
+
+# Bytes that one entry of the core may write: some 50 ms, so that Ctrl-C is seen in between.
+_WRITTEN = 2**29
+
+
+class Net(Protocol):
+    """What a gradient asks of a network."""
+
+    biases: Any
+    weights: Any
+    dtype: np.dtype[Any]
+
+    def backprop(self, x: Any, y: Any) -> Nablas: ...
+    def feedforward(self, a: Any) -> Any: ...
+    def _checked(self) -> tuple[Layout, Arrays, Arrays]: ...
+    def _compiled_cost(self) -> str | None: ...
+    def _own_functions(self) -> tuple[Any, Any] | None: ...
+    def _own_cost(self) -> Any: ...
+
+
+def dataset(data: Any, sizes: tuple[int, ...], *, targets: bool) -> Dataset:
+    """Return ``data`` as a checked Dataset; without ``targets``, rows X alone will do."""
+    if not targets and isinstance(data, np.ndarray):
+        data = Dataset(data, np.zeros(len(data) if data.ndim else 0))
+    if isinstance(data, tuple) and len(data) == 2 and _are_arrays(*data):
+        data = Dataset(*data)
+    data = samples.materialise(data, "data")
+    kind: Literal["columns", "labels"] = "columns"
+    if not isinstance(data, Dataset) and len(data) and _is_label(data[0]):
+        kind = "labels"
+    return samples.gate(data, sizes, "data", y=kind)
+
+
+def _are_arrays(X: Any, Y: Any) -> bool:
+    return not isinstance(X, tuple) and np.ndim(X) == 2 and np.ndim(Y) in (1, 2)
+
+
+def _is_label(pair: Any) -> bool:
+    try:
+        _x, y = pair
+        return np.ndim(y) == 0
+    except (TypeError, ValueError):  # the gate says what is wrong
+        return False
+
+
+class Work:
+    """A network and samples on the core: buffers, and one Run after another.
+
+    Of each layer, scratch has so many ``kinds`` of values.
+    """
+
+    weights: Array | None
+
+    def __init__(
+        self,
+        net: Net,
+        data: Any,
+        *,
+        targets: bool = True,
+        kinds: int = 2,
+    ) -> None:
+        self.layout, biases, net_weights = net._checked()
+        self.data = dataset(data, self.layout.sizes, targets=targets)
+        layout, self.n = self.layout, len(self.data)
+        self._cost = COSTS[net._compiled_cost() or "quadratic"] if targets else 0
+        self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype) if targets else None
+        self.scale, self.weights = 1.0, None  # of all samples' costs; of each one's
+        self._block = layout.pack(biases, net_weights)
+        self._rows = min(layout.block_rows, self.n)
+        self._scratch = layout.scratch(self._rows, kinds=kinds)
+        self._turned = kinds * self._rows * layout.units
+        self._order = np.arange(self.n, dtype=np.intp)
+
+    def runs(self, written: int = 0) -> Iterator[tuple[slice, Any]]:
+        """Yield the samples piece by piece, each with what does it; ``written`` bytes a sample."""
+        size = self.layout.rows_per_call
+        if written:
+            size = max(1, min(size, _WRITTEN // written))
+        for start in range(0, self.n, size):
+            piece = slice(start, min(start + size, self.n))
+            yield piece, core.Run(
+                self.layout.table, self.layout.itemsize, self._block, self._scratch,
+                self._turned, self._rows, self.data.X, self._Y, self._order[piece],
+                self._cost, self.scale, self.weights,
+            )  # fmt: skip
+
+    def empty(self, *shape: int) -> Array:
+        """Return an uninitialised array of the network's dtype."""
+        return np.empty(shape, self.layout.dtype)
+
+
+def by_hand(net: Net, data: Any) -> tuple[int, Iterator[Nablas]]:
+    """Return how many samples there are, and each one's gradient from ``net.backprop``."""
+    sizes = net._checked()[0].sizes
+    data = dataset(data, sizes, targets=True)
+    return len(data), (net.backprop(x, y) for x, y in samples.pairs(data, sizes[-1]))
+
+
+def sample_weights(value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
+    """Return ``sample_weight`` as an array (n,), None if there is none."""
+    if value is None:
+        return None
+    array = _checks.real_array(value, "sample_weight")
+    if array.shape != (n,):
+        raise ValueError(text("sample_weight", f"shape ({n},), one a sample", array.shape))
+    if not _checks.all_finite(np.ascontiguousarray(array)) or (array < 0).any():
+        i = int(np.argmin(np.isfinite(array) & (array >= 0)))
+        raise ValueError(text(f"sample_weight[{i}]", "a number of at least 0", array[i]))
+    return np.ascontiguousarray(array, dtype)
+
+
+def divisor(reduction: Any, n: int, weights: Array | None) -> float:
+    """Return what a sum over samples is divided by: their number or weight, or 1."""
+    if reduction not in ("mean", "sum"):
+        raise ValueError(text("reduction", "'mean' or 'sum'", repr(reduction)))
+    if reduction == "sum":
+        return 1.0
+    if weights is None:
+        return float(n)
+    total = float(weights.sum(dtype=np.float64))
+    if not total > 0:
+        raise ValueError(text("sample_weight", "a positive sum, to divide by", total))
+    return total
