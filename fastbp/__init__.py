@@ -8,9 +8,11 @@ is chapter 3's module, ``fastbp.reference`` both again in plain NumPy;
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastbp import gradients, network, network2, shuffling
+from fastbp import gradients, network, network2, optimizers, schedules, shuffling
 from fastbp._dispatch import kernel_info
+from fastbp.checkpoint import Checkpoint
 from fastbp.errors import DivergenceError
+from fastbp.fitting import train
 from fastbp.gradients import (
     GradientCheck,
     NumericalGradient,
@@ -31,6 +33,7 @@ from fastbp.gradients import (
     per_sample_gradients,
     unflatten,
 )
+from fastbp.history import EarlyStopping, History
 from fastbp.network import Network
 from fastbp.samples import Dataset, one_hot
 
@@ -40,9 +43,12 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Checkpoint",
     "Dataset",
     "DivergenceError",
+    "EarlyStopping",
     "GradientCheck",
+    "History",
     "Network",
     "NumericalGradient",
     "activations",
@@ -64,11 +70,14 @@ __all__ = [
     "network2",
     "numerical_gradient",
     "one_hot",
+    "optimizers",
     "per_sample_costs",
     "per_sample_gradient_norms",
     "per_sample_gradients",
     "reference",
+    "schedules",
     "shuffling",
+    "train",
     "unflatten",
 ]
 

@@ -15,13 +15,21 @@ from numpy.typing import DTypeLike, NDArray
 from fastbp import _checks, parameters, samples, shuffling, training
 from fastbp._dispatch import core
 from fastbp.errors import DivergenceError, text
-from fastbp.functions import COSTS
+from fastbp.functions import COSTS, NUMPY, Activation
 from fastbp.samples import Dataset
 
 Arrays = list[NDArray[Any]]
 Shuffling = bool | shuffling.Shuffle
 Function = Callable[..., Any]
 
+
+# Weights (n, m) of a layer of n neurons with m inputs: Glorot and Bengio, 2010; He et al., 2015;
+# LeCun et al., 1998.
+INITIALIZERS: dict[str, Callable[[Any, int, int], NDArray[Any]]] = {
+    "glorot": lambda g, m, n: g.uniform(-1, 1, (n, m)) * np.sqrt(6 / (m + n)),
+    "he": lambda g, m, n: g.standard_normal((n, m)) * np.sqrt(2 / m),
+    "lecun": lambda g, m, n: g.standard_normal((n, m)) * np.sqrt(1 / m),
+}
 
 _MAKING_A_GUARD = threading.RLock()  # re-entrant: a signal handler may train a network too
 
@@ -64,10 +72,8 @@ class Shipped:
                 return True
         return False
 
-    def functions(self, net: object) -> tuple[Function, Function] | None:
-        """Return the module's sigmoid and its derivative if one is a user's, else None."""
-        if not self.overridden(net, "sigmoid", "sigmoid_prime"):
-            return None
+    def functions(self) -> tuple[Function, Function]:
+        """Return the module's sigmoid and its derivative, shipped or not."""
         return self._namespace["sigmoid"], self._namespace["sigmoid_prime"]
 
 
@@ -94,6 +100,7 @@ class Model:
     """State and training of a fully connected network; the book's classes derive from it."""
 
     backprop: Function
+    _compiled_cost: Function
     # In a slot, so that neither vars(net) nor a copy, however made, takes the guard along.
     __slots__ = ("__dict__", "__weakref__", "_guard")
 
@@ -104,6 +111,7 @@ class Model:
     _shipped: Shipped
     _generator: np.random.Generator | None = None
     _given: tuple[Any, tuple[int, ...]] = (object(), ())  # the sizes, and what they were then
+    _activations: tuple[str, ...] | None = None  # of all layers but the input; None: sigmoids
     _guard: tuple[int, threading.RLock]  # of the process that made it: a fork has its own
     # Both lists in one tuple that is rebound once: another thread sees one whole state.
     _parameters: tuple[Any, Any] = (None, None)
@@ -141,6 +149,29 @@ class Model:
                 (randn(n, m) / (np.sqrt(m) if scaled else 1.0)).astype(self.dtype)
                 for m, n in pairwise(sizes)
             ]
+
+    def _initialize(self, initializer: Any) -> None:
+        """Draw biases and weights by one of INITIALIZERS, or a user's function."""
+        generator: Any = np.random if self._generator is None else self._generator
+        if not callable(initializer):
+            if initializer not in INITIALIZERS:
+                names = ", ".join(repr(name) for name in ("book", "large", *INITIALIZERS))
+                expected = f"{names} or a function"
+                raise ValueError(text("initializer", expected, repr(initializer)))
+            draw = INITIALIZERS[initializer]
+            shapes = list(pairwise(self._sizes()))
+            weights = [draw(generator, m, n).astype(self.dtype) for m, n in shapes]
+            biases = [np.zeros((n, 1), self.dtype) for _, n in shapes]
+        else:
+            made = initializer(self._sizes(), generator)
+            if not isinstance(made, tuple | list) or len(made) != 2:
+                expected = "a function that returns (biases, weights)"
+                raise TypeError(text("initializer", expected, type(made).__name__))
+            where = ("initializer(...)[0]", "initializer(...)[1]")
+            checked = self._layout().check(*made, finite=True, where=where)
+            biases, weights = ([a.copy() for a in part] for part in checked)
+        with self._writing():
+            self._parameters = (biases, weights)
 
     # -- state -----------------------------------------------------------------------
 
@@ -189,7 +220,7 @@ class Model:
         return checked if self.sizes is given else parameters.check_sizes(self.sizes)
 
     def _layout(self) -> parameters.Layout:
-        return parameters.layout(self._sizes(), self.dtype)
+        return parameters.layout(self._sizes(), self.dtype, self._activations)
 
     def _checked(self, *, finite: bool = False) -> tuple[parameters.Layout, Arrays, Arrays]:
         """Return layout, biases and weights of one whole state, fit for the core."""
@@ -241,10 +272,11 @@ class Model:
         _read(done is not None)
         return nablas
 
-    def _outputs(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Return the output activations of every row of X, (n, n_out)."""
+    def _outputs(self, X: NDArray[Any], *, weighted: bool = False) -> NDArray[Any]:
+        """Return the outputs of every row of X, (n, n_out), or their weighted inputs."""
         layout, biases, weights = self._checked()
-        return training.outputs(layout, layout.pack(biases, weights), X)
+        block = layout.pack(biases, weights)
+        return training.outputs(layout.weighted() if weighted else layout, block, X)
 
     def _count(self, data: Any, where: str, *, y: Literal["columns", "labels"]) -> int:
         """Return how many samples of ``data`` are classified rightly."""
@@ -256,36 +288,42 @@ class Model:
 
     # -- what gradients of every form ask (fastbp.gradients) ------------------------------
 
-    def _own_functions(self) -> tuple[Function, Function] | None:
-        return self._shipped.functions(self)
+    def _own_functions(self) -> list[Activation] | None:
+        """Return the activation of each layer if one is a user's own, else None."""
+        if not self._shipped.overridden(self, "sigmoid", "sigmoid_prime"):
+            return None
+        return self._functions(self._layout())
 
     # -- the same with a user's own functions --------------------------------------------
 
-    def _feedforward_with(self, sigmoid: Function, a: Any) -> Any:
+    def _functions(self, layout: parameters.Layout) -> list[Activation]:
+        """Return the activation of each layer in NumPy; a sigmoid is the module's own."""
+        own = Activation(*self._shipped.functions())
+        return [own if name == "sigmoid" else NUMPY[name] for name in layout.activations]
+
+    def _feedforward_with(self, a: Any) -> Any:
         layout, biases, weights = self._checked()
         if isinstance(a, Dataset):
             samples.fit(a, layout.sizes, "a")
-            return self._feedforward_with(sigmoid, a.X.T).T
+            return self._feedforward_with(a.X.T).T
         a = samples.inputs(a, layout.sizes[0], "a")
-        for b, w in zip(biases, weights, strict=True):
-            a = sigmoid(np.dot(w, a) + b)
+        for b, w, f in zip(biases, weights, self._functions(layout), strict=True):
+            a = f.value(np.dot(w, a) + b)
         return a
 
-    def _backprop_with(
-        self, sigmoid: Function, sigmoid_prime: Function, output_delta: Function, x: Any, y: Any
-    ) -> tuple[Arrays, Arrays]:
+    def _backprop_with(self, output_delta: Function, x: Any, y: Any) -> tuple[Arrays, Arrays]:
         """Return one sample's gradient, with ``output_delta(z, a, y)`` for BP1."""
         layout, biases, weights = self._checked()
         x = samples.column(x, layout.sizes[0], "input", "x")
         y = samples.column(y, layout.sizes[-1], "output", "y")
-        activations, zs = [x], []
-        for b, w in zip(biases, weights, strict=True):
+        activations, zs, functions = [x], [], self._functions(layout)
+        for b, w, f in zip(biases, weights, functions, strict=True):
             zs.append(np.dot(w, activations[-1]) + b)
-            activations.append(sigmoid(zs[-1]))
+            activations.append(f.value(zs[-1]))
         delta = output_delta(zs[-1], activations[-1], y)  # BP1
         nabla_b, nabla_w = [delta], [np.dot(delta, activations[-2].T)]  # BP3, BP4
         for l in range(2, len(layout.sizes)):
-            delta = np.dot(weights[-l + 1].T, delta) * sigmoid_prime(zs[-l])  # BP2
+            delta = np.dot(weights[-l + 1].T, delta) * functions[-l].prime(zs[-l])  # BP2
             nabla_b.insert(0, delta)
             nabla_w.insert(0, np.dot(delta, activations[-l - 1].T))
         return nabla_b, nabla_w
@@ -361,7 +399,7 @@ class Model:
             eta=eta,
             decay=decay,
             where="mini_batch",
-            max_norm=max_norm,
+            options=training.clipping(max_norm),
         )
         self._commit(*layout.unpack(block))
 

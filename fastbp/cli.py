@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp import network2, options, tables, training
+from fastbp import network2, options, shuffling, tables, training
 from fastbp._dispatch import kernel_info
 from fastbp.datasets import load_digits, load_mnist
 from fastbp.errors import DivergenceError, text
@@ -297,15 +297,14 @@ def _descend(
         started = time.perf_counter()
         training.run(
             net,
-            data,
-            epochs=args.epochs,
+            shuffling.Deck(data, net._shuffle(True, lambda: random.shuffle)),
+            epochs=range(args.epochs),
             mini_batch_size=args.mini_batch_size,
-            eta=eta,
-            lmbda=lmbda,
+            eta=lambda epoch: eta,
+            l2=lmbda / len(data),
             cost=lambda: net._compiled_cost("update_mini_batch"),
             own_samples=net._own_samples,
             step=lambda mini_batch, n: net.update_mini_batch(mini_batch, eta, lmbda, n),
-            shuffle=net._shuffle(True, lambda: random.shuffle),
             check_finite=False,
             after_epoch=report,
         )

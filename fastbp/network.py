@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import _checks, samples, training
+from fastbp import _checks, samples, shuffling, training
 from fastbp._model import Arrays, Model, Shipped, Shuffling
 from fastbp.functions import sigmoid
 
@@ -70,7 +70,7 @@ class Network(Model):
             ``a`` has another shape, is not real, or not finite.
         """
         if self._shipped.overridden(self, "sigmoid"):
-            return self._feedforward_with(sigmoid, a)
+            return self._feedforward_with(a)
         return self._feedforward(a)
 
     def SGD(
@@ -136,15 +136,14 @@ class Network(Model):
 
             training.run(
                 self,
-                data,
-                epochs=epochs,
+                shuffling.Deck(data, order),
+                epochs=range(epochs),
                 mini_batch_size=mini_batch_size,
-                eta=eta,
-                lmbda=0.0,
+                eta=lambda epoch: eta,
+                l2=0.0,
                 cost=lambda: self._compiled_cost("update_mini_batch"),
                 own_samples=self._own_samples,
                 step=lambda mini_batch, _n: self.update_mini_batch(mini_batch, eta),
-                shuffle=order,
                 check_finite=check_finite,
                 n_threads=n_threads,
                 after_epoch=report,
@@ -198,8 +197,6 @@ class Network(Model):
         """
         if self._shipped.overridden(self, "cost_derivative", "sigmoid", "sigmoid_prime"):
             return self._backprop_with(
-                sigmoid,
-                sigmoid_prime,
                 lambda z, a, y: self.cost_derivative(a, y) * sigmoid_prime(z),
                 x,
                 y,

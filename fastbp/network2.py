@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp import _checks, parameters, samples, training
+from fastbp import _checks, parameters, samples, shuffling, training
 from fastbp._model import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import text
-from fastbp.functions import cross_entropy, sigmoid
+from fastbp.functions import ACTIVATIONS, HIDDEN, NUMPY, OUTPUTS, sigmoid
 
 __all__ = [
     "CrossEntropyCost",
@@ -51,8 +52,8 @@ class CrossEntropyCost:
     @staticmethod
     def fn(a: Any, y: Any) -> Any:
         """Return the cost of outputs ``a`` for targets ``y``, summed; 0 ln 0 counts as 0."""
-        with np.errstate(over="ignore"):
-            return np.sum(cross_entropy(a, y))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a)))
 
     @staticmethod
     def delta(z: Any, a: Any, y: Any) -> Any:
@@ -60,23 +61,72 @@ class CrossEntropyCost:
         return a - y
 
 
-COSTS: dict[str, type] = {cost.__name__: cost for cost in (QuadraticCost, CrossEntropyCost)}
+class LogLikelihoodCost:
+    """The log-likelihood, C = -sum(y ln a), of softmax outputs (Nielsen, equation 80)."""
+
+    @staticmethod
+    def fn(a: Any, y: Any) -> Any:
+        """Return the cost of outputs ``a`` for targets ``y``, summed; 0 ln 0 counts as 0."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.sum(np.nan_to_num(-y * np.log(a)))
+
+    @staticmethod
+    def delta(z: Any, a: Any, y: Any) -> Any:
+        """Return the error of the output layer (equation 82; for any sum of ``y``)."""
+        return a * np.sum(y, axis=0) - y
+
+
+class PoissonCost:
+    """Counts: C = sum(a - y ln a), Poisson's log-likelihood but for a constant."""
+
+    @staticmethod
+    def fn(a: Any, y: Any) -> Any:
+        """Return the cost of outputs ``a`` > 0 for counts ``y``, summed."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.sum(a - np.nan_to_num(y * np.log(a)))
+
+    @staticmethod
+    def delta(z: Any, a: Any, y: Any) -> Any:
+        """Return the error of exponential outputs (BP1); softplus ones are the core's alone."""
+        return a - y
+
+
+_NAMES: dict[Any, str] = {
+    QuadraticCost: "quadratic",
+    CrossEntropyCost: "cross_entropy",
+    LogLikelihoodCost: "log_likelihood",
+    PoissonCost: "poisson",
+}
+COSTS: dict[str, type] = {cost.__name__: cost for cost in _NAMES}
 
 # What the core may compute in place of a cost's functions, as long as they are these.
-_COMPILED_DELTAS = ((QuadraticCost.delta, "quadratic"), (CrossEntropyCost.delta, "cross_entropy"))
-_COMPILED_VALUES = ((QuadraticCost.fn, "quadratic"), (CrossEntropyCost.fn, "cross_entropy"))
-_SUMMING_FUNCTIONS = (QuadraticCost.fn, CrossEntropyCost.fn)
+_COMPILED_DELTAS = tuple((cost.delta, name) for cost, name in _NAMES.items())
+_COMPILED_VALUES = tuple((cost.fn, name) for cost, name in _NAMES.items())
+_SUMMING_FUNCTIONS = tuple(cost.fn for cost in _NAMES)
 
 
 class Network(Model):
-    """A network of sigmoid neurons with a choice of cost (Nielsen, chapter 3).
+    """A network with a choice of cost and activations (Nielsen, chapter 3).
 
     Parameters
     ----------
     sizes : sequence of int
         Neurons in each layer, inputs first; two layers or more.
     cost : class or object with ``fn(a, y)`` and ``delta(z, a, y)``
-        ``CrossEntropyCost``, ``QuadraticCost`` or your own (by a slower path).
+        ``CrossEntropyCost``, ``QuadraticCost``, ``LogLikelihoodCost``, ``PoissonCost`` or your
+        own (by a slower path).
+    activation : str or sequence of str
+        Of the hidden layers, or one for each layer but the input: linear, sigmoid, tanh, relu,
+        leaky_relu, softplus; of the outputs also softmax and exponential.
+    output_activation : str, optional
+        By default the one that belongs to the cost: sigmoid (cross-entropy, the book's quadratic
+        cost), softmax (log-likelihood), exponential (Poisson; or softplus), linear (the
+        quadratic cost behind layers that are no sigmoids).
+    initializer : {"book", "large", "glorot", "he", "lecun"} or function
+        Of biases and weights. ``book``: N(0, 1) and N(0, 1 / n_in); ``large``: N(0, 1), as
+        chapter 1; the others have no biases at first and weights of variance
+        2 / (n_in + n_out), uniform; 2 / n_in and 1 / n_in, normal. A function of
+        ``(sizes, generator)`` returns (biases, weights).
     dtype : {float64, float32}
         Type of weights, biases and all computation.
     random_state : None, int or numpy.random.Generator
@@ -99,6 +149,9 @@ class Network(Model):
         sizes: Any,
         cost: Any = CrossEntropyCost,
         *,
+        activation: str | Sequence[str] = "sigmoid",
+        output_activation: str | None = None,
+        initializer: str | Callable[..., Any] = "book",
         dtype: DTypeLike = np.float64,
         random_state: int | np.random.Generator | None = None,
     ) -> None:
@@ -106,8 +159,22 @@ class Network(Model):
             expected, hint = "a class or object with fn and delta", "network2.QuadraticCost is one"
             raise TypeError(text("cost", expected, repr(cost), hint))
         self._start(sizes, dtype, random_state)
-        self.default_weight_initializer()
+        name = _compiled(cost) if hasattr(cost, "delta") else None
+        activations = _activations(activation, output_activation, self.num_layers - 1, name)
+        if set(activations) != {"sigmoid"}:  # of the book's networks there is nothing to know
+            self._activations = activations
+        if initializer == "book":
+            self.default_weight_initializer()
+        elif initializer == "large":
+            self.large_weight_initializer()
+        else:
+            self._initialize(initializer)
         self.cost = cost
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The activation of each layer but the input."""
+        return self._layout().activations
 
     def default_weight_initializer(self) -> None:
         """Draw biases from N(0, 1) and weights from N(0, 1 / n_in)."""
@@ -135,7 +202,7 @@ class Network(Model):
             ``a`` has another shape, is not real, or not finite.
         """
         if self._shipped.overridden(self, "sigmoid"):
-            return self._feedforward_with(sigmoid, a)
+            return self._feedforward_with(a)
         return self._feedforward(a)
 
     def SGD(
@@ -250,20 +317,19 @@ class Network(Model):
 
             training.run(
                 self,
-                training_list,
-                epochs=epochs,
+                shuffling.Deck(training_list, order),
+                epochs=range(epochs),
                 mini_batch_size=mini_batch_size,
-                eta=eta,
-                lmbda=lmbda,
+                eta=lambda epoch: eta,
+                l2=lmbda / max(len(training_list), 1),
                 cost=lambda: self._compiled_cost("update_mini_batch"),
                 own_samples=self._own_samples,
                 step=lambda mini_batch, n: self.update_mini_batch(
                     mini_batch, eta, lmbda, n, **options
                 ),
-                shuffle=order,
                 check_finite=check_finite,
                 n_threads=n_threads,
-                max_norm=max_norm,
+                options=lambda layout, epoch: training.clipping(max_norm),
                 after_epoch=report,
             )
             return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
@@ -332,7 +398,7 @@ class Network(Model):
         """
         cost = _compiled(self.cost)
         if cost is None or self._shipped.overridden(self, "sigmoid", "sigmoid_prime"):
-            return self._backprop_with(sigmoid, sigmoid_prime, self.cost.delta, x, y)
+            return self._backprop_with(self._output_delta(), x, y)
         return self._backprop(x, y, cost)
 
     def accuracy(self, data: Any, convert: bool = False) -> int:
@@ -404,11 +470,13 @@ class Network(Model):
     def _to_json(self) -> dict[str, Any]:
         _, biases, weights = self._checked()
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
+        options = {"activations": list(self._activations)} if self._activations else {}
         return {
             "sizes": [int(size) for size in self.sizes],
             "weights": [w.tolist() for w in weights],
             "biases": [b.tolist() for b in biases],
             "cost": cost.__name__,
+            **options,
         }
 
     def _compiled_cost(self, *names: str) -> str | None:
@@ -417,6 +485,15 @@ class Network(Model):
         if self._shipped.overridden(self, *names):
             return None
         return _compiled(self.cost)
+
+    def _output_delta(self) -> Callable[[Any, Any, Any], Any]:
+        delta, layout = self.cost.delta, self._layout()
+        if delta is QuadraticCost.delta and layout.activations[-1] != "sigmoid":
+            prime = NUMPY[layout.activations[-1]].prime
+            return lambda z, a, y: (a - y) * prime(z)
+        if delta is PoissonCost.delta and layout.activations[-1] == "softplus":
+            return lambda z, a, y: (a - y) / a * NUMPY["softplus"].prime(z)
+        return delta  # type: ignore[no-any-return]
 
     def _own_cost(self) -> Any:
         """Return the name of the cost's ``fn``, or a user's own."""
@@ -485,6 +562,9 @@ def from_json(data: Any, where: str, *, cost: Any = None, dtype: DTypeLike = np.
         cost = COSTS[data["cost"]]
     try:
         sizes = parameters.check_sizes(data["sizes"])
+        # Made as the book makes it, by a constructor that draws: the global stream moves alike.
+        names = data.get("activations") or ["sigmoid"] * (len(sizes) - 1)
+        net = Network(data["sizes"], cost=cost, dtype=dtype, activation=names)
         layout = parameters.layout(sizes, np.dtype(dtype))
         biases, weights = layout.check(
             [np.array(b) for b in data["biases"]],
@@ -493,8 +573,6 @@ def from_json(data: Any, where: str, *, cost: Any = None, dtype: DTypeLike = np.
         )
     except (TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{where}: {error}") from None
-    # Made as the book makes it, by a constructor that draws: the global stream moves alike.
-    net = Network(data["sizes"], cost=cost, dtype=dtype)
     net._commit(biases, weights)
     return net
 
@@ -509,6 +587,33 @@ def vectorized_result(j: Any, n: int = 10) -> NDArray[np.float64]:
 def sigmoid_prime(z: Any) -> Any:
     """Return the derivative of the sigmoid (from this module's ``sigmoid``, as in the book)."""
     return sigmoid(z) * (1 - sigmoid(z))
+
+
+def _activations(hidden: Any, output: Any, n_layers: int, cost: str | None) -> tuple[str, ...]:
+    """Return the activation of each of so many layers; refuse what does not fit the cost."""
+    if isinstance(hidden, str):
+        names = [hidden] * (n_layers - 1)
+        if output is None:
+            usual = OUTPUTS[cost][0] if cost else "sigmoid"
+            output = "sigmoid" if usual == "linear" and hidden == "sigmoid" else usual
+        names.append(output)
+    else:
+        names = list(hidden)
+        if len(names) != n_layers:
+            expected = f"one name, or {n_layers}: of each layer but the input"
+            raise ValueError(text("activation", expected, len(names)))
+        if output is not None and output != names[-1]:
+            expected = f"{names[-1]!r}, as activation ends"
+            raise ValueError(text("output_activation", expected, repr(output)))
+    for l, name in enumerate(names):
+        last = l == n_layers - 1
+        admitted = HIDDEN if not last else OUTPUTS[cost] if cost else tuple(ACTIVATIONS)
+        if name not in admitted:
+            where = "output_activation" if last else f"activation[{l}]"
+            of = f" (cost {cost})" if last and cost else ""
+            hint = "softmax is of outputs" if name == "softmax" and not last else ""
+            raise ValueError(text(where, f"one of {', '.join(admitted)}{of}", repr(name), hint))
+    return tuple(names)
 
 
 def _max_norm(clip_norm: Any) -> float:

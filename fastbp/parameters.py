@@ -51,10 +51,16 @@ _known = lru_cache(maxsize=64)(_check_ints)
 
 
 class Layout:
-    """Where the parameters of a network of these sizes lie in a block of this dtype."""
+    """Where the parameters of a network of these sizes lie in a block of this dtype.
 
-    def __init__(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    ``activations`` are those of all layers but the input.
+    """
+
+    def __init__(
+        self, sizes: tuple[int, ...], dtype: np.dtype[Any], activations: tuple[str, ...]
+    ) -> None:
         self.sizes = sizes
+        self.activations = activations
         self.dtype = dtype
         self.itemsize = dtype.itemsize
         self._weight_shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
@@ -71,7 +77,7 @@ class Layout:
                 "width": width,
                 "offset": offset,
                 "unit": unit,
-                "activation": ACTIVATIONS["sigmoid"],
+                "activation": ACTIVATIONS[activations[layer - 1]] if layer else 0,
             }
             for name, value in row.items():
                 self.table[layer, _COLUMN[name]] = value
@@ -89,9 +95,19 @@ class Layout:
         blocks = -(-n // self.block_rows)
         return -(-n // blocks)
 
+    def weighted(self) -> "Layout":
+        """Return the layout of the same network with its outputs' weighted inputs as outputs."""
+        return layout(self.sizes, self.dtype, (*self.activations[:-1], "linear"))
+
     def empty(self) -> NDArray[Any]:
         """Return an uninitialised block."""
         return _aligned(self.length, self.dtype)
+
+    def state(self, blocks: int) -> NDArray[Any]:
+        """Return so many blocks of zeros, one behind the other."""
+        state = _aligned(blocks * self.length, self.dtype)
+        state[:] = 0
+        return state
 
     def fresh(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return uninitialised ``(biases, weights)``, in the book's shapes."""
@@ -186,9 +202,11 @@ def _has_length(value: Any) -> bool:
     return hasattr(value, "__len__") and not (isinstance(value, np.ndarray) and value.ndim == 0)
 
 
-def layout(sizes: tuple[int, ...], dtype: np.dtype[Any]) -> Layout:
-    """Return the layout for these sizes and dtype, made once."""
-    return _made(sizes, dtype)
+def layout(
+    sizes: tuple[int, ...], dtype: np.dtype[Any], activations: tuple[str, ...] | None = None
+) -> Layout:
+    """Return the layout for these sizes, dtype and activations (sigmoids), made once."""
+    return _made(sizes, dtype, activations or ("sigmoid",) * (len(sizes) - 1))
 
 
 _made = lru_cache(maxsize=64)(Layout)

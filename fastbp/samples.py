@@ -195,6 +195,44 @@ def gate(
     return Dataset._of(X, _columns(ys, n_out, "output", lambda i: f"{where}[{i}][1]", check_finite))
 
 
+def dataset(data: Any, sizes: tuple[int, ...], where: str, *, targets: bool = True) -> Dataset:
+    """Return ``data``, pairs, Dataset or (X, Y), checked; without ``targets``, X will do."""
+    if not targets and isinstance(data, np.ndarray):
+        data = Dataset(data, np.zeros(len(data) if data.ndim else 0))
+    if isinstance(data, tuple) and len(data) == 2 and _are_arrays(*data):
+        data = Dataset(*data)
+    data = materialise(data, where)
+    kind: Literal["columns", "labels"] = "columns"
+    if not isinstance(data, Dataset) and len(data) and _is_label(data[0]):
+        kind = "labels"
+    return gate(data, sizes, where, y=kind)
+
+
+def _are_arrays(X: Any, Y: Any) -> bool:
+    return not isinstance(X, tuple) and np.ndim(X) == 2 and np.ndim(Y) in (1, 2)
+
+
+def _is_label(pair: Any) -> bool:
+    try:
+        _x, y = pair
+        return np.ndim(y) == 0
+    except (TypeError, ValueError):  # the gate says what is wrong
+        return False
+
+
+def sample_weights(value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return ``sample_weight`` as an array (n,), None if there is none."""
+    if value is None:
+        return None
+    array = _checks.real_array(value, "sample_weight")
+    if array.shape != (n,):
+        raise ValueError(text("sample_weight", f"shape ({n},), one a sample", array.shape))
+    if not _checks.all_finite(np.ascontiguousarray(array)) or (array < 0).any():
+        i = int(np.argmin(np.isfinite(array) & (array >= 0)))
+        raise ValueError(text(f"sample_weight[{i}]", "a number of at least 0", array[i]))
+    return np.ascontiguousarray(array, dtype)
+
+
 def fit(data: Dataset, sizes: tuple[int, ...], where: str) -> None:
     """Refuse a Dataset whose inputs or labels do not fit a network of these sizes."""
     if data.X.ndim != 2 or data.Y.ndim not in (1, 2) or len(data.X) != len(data.Y):

@@ -78,6 +78,10 @@ class Deck:
         if not self.cards:
             raise ValueError(text("training_data", "at least one sample", "none shuffled"))
 
+    def anew(self) -> Deck:
+        """Return a deck of the cards as they are now."""
+        return Deck(self.cards, self._shuffle)
+
     def order(self) -> NDArray[np.intp] | None:
         """Return where each card lay at first; None if there is a new one among them.
 
@@ -105,6 +109,31 @@ class Deck:
     def _in_order(self) -> bool:
         # A list of another class may have its own idea of what its items are.
         return type(self.cards) is list and core.lies(self.cards, self._first, self._order)
+
+
+class Seeded:
+    """The samples of a run, in an order for each epoch that two numbers tell.
+
+    A run that goes on at an epoch has the same order there as one that came to it.
+    """
+
+    def __init__(self, data: Dataset, seed: int, epoch: int) -> None:
+        self.dealt = data[:]
+        self._seed, self._next = seed, epoch
+
+    def shuffle(self) -> None:
+        """Draw the order of the next epoch."""
+        generator = np.random.default_rng([self._seed, self._next])
+        self._order = generator.permutation(len(self.dealt)).astype(np.intp, copy=False)
+        self._next += 1
+
+    def order(self) -> NDArray[np.intp]:
+        """Return it, as indices into the samples."""
+        return self._order
+
+    def anew(self) -> Seeded:
+        """Return itself: nobody else reorders a Dataset."""
+        return self
 
 
 # -- the same shuffles of an array of rows, compiled ---------------------------------

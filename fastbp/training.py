@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from fastbp.errors import DivergenceError, text
 from fastbp.functions import COSTS
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
-from fastbp.shuffling import Deck, Shuffle
+from fastbp.shuffling import Deck, Seeded
 
 Arrays = list[NDArray[Any]]
 
@@ -31,20 +31,20 @@ class Trainable(Protocol):
 
 def run(
     net: Trainable,
-    data: list[Any] | Dataset,
+    deck: Deck | Seeded,
     *,
-    epochs: int,
+    epochs: Iterable[int],
     mini_batch_size: int,
-    eta: float,
-    lmbda: float,
+    eta: Callable[[int], float],
+    l2: float,
     cost: Callable[[], str | None],
     step: Callable[[list[Any], int], None],
     own_samples: Callable[[], bool],
-    shuffle: Callable[[], Shuffle] | None,
     check_finite: bool,
     after_epoch: Callable[[int, Any], bool],
     n_threads: int = 1,
-    max_norm: float = math.inf,
+    options: Callable[[Layout, int], Any] = lambda layout, epoch: None,
+    kinds: int = 2,
 ) -> None:
     """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
 
@@ -53,28 +53,31 @@ def run(
     checked if it is ``own_samples()`` that a user's function takes. ``after_epoch(epoch,
     data)`` reports, and returns whether to stop. All three are asked anew in each epoch:
     they, and the shuffle, are code of the user's that may change the network.
+    ``options(layout, epoch)`` tells the core of what goes beyond plain steps with weight
+    decay, which needs so many ``kinds`` of scratch.
     """
-    n, deck, fitted = len(data), Deck(data, shuffle), _Fitted(check_finite)
+    n, fitted = len(deck.dealt), _Fitted(check_finite)
     pace = _threads.Pace(n_threads)
     if n == 0:
         raise ValueError(text("training_data", "at least one sample", "none"))
     layout, _, _ = net._checked(finite=True)
-    if cost() is not None or isinstance(data, Dataset) or not own_samples():
+    if cost() is not None or isinstance(deck.dealt, Dataset) or not own_samples():
         fitted.fit(deck, layout)
-    for epoch in range(epochs):
+    for epoch in epochs:
         deck.shuffle()
         compiled = cost()
         if compiled is None:
+            assert isinstance(deck, Deck)
             _by_hand(step, deck, net, n, mini_batch_size, epoch)
-            reported: Any = data
+            reported: Any = deck.cards if isinstance(deck.dealt, list) else deck.dealt
         else:
             layout, biases, weights = net._checked(finite=True)
             order = deck.order()
             if order is None:  # a user's shuffle has put in new samples
-                deck = Deck(deck.cards, shuffle)
+                deck = deck.anew()
                 order = np.arange(len(deck.dealt), dtype=np.intp)
             fitted.fit(deck, layout)
-            block = layout.pack(biases, weights)
+            block, rate = layout.pack(biases, weights), eta(epoch)
             try:
                 descend(
                     layout,
@@ -84,11 +87,12 @@ def run(
                     order,
                     mini_batch_size=mini_batch_size,
                     cost=compiled,
-                    eta=eta,
-                    decay=1 - eta * (lmbda / n),
+                    eta=rate,
+                    decay=1 - rate * l2,
                     where=f"training_data, epoch {epoch}",
                     pace=pace,
-                    max_norm=max_norm,
+                    options=options(layout, epoch),
+                    kinds=kinds,
                 )
             finally:
                 net._commit(*layout.unpack(block))
@@ -107,7 +111,7 @@ class _Fitted:
         self._check_finite = check_finite
         self._made_of: tuple[Any, ...] = ()
 
-    def fit(self, deck: Deck, layout: Layout) -> None:
+    def fit(self, deck: Deck | Seeded, layout: Layout) -> None:
         """Check the samples, unless these have been checked for this layout."""
         if self._made_of == (deck, layout):
             return
@@ -156,20 +160,21 @@ def descend(
     decay: float,
     where: str,
     pace: _threads.Pace = _threads.ALONE,
-    max_norm: float = math.inf,
+    options: Any = None,
+    kinds: int = 2,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
     The block is left after a whole mini-batch and finite, whatever ends the call:
     the end, an exception such as Ctrl-C, or divergence, which raises
     DivergenceError after a return to the last finite checkpoint. ``pace`` tells how many
-    threads share the work, which changes no bit of the result. A sample's gradient that is
-    longer than ``max_norm`` is scaled down to it.
+    threads share the work, which changes no bit of the result. ``options``, of the core's,
+    and ``kinds`` are as in :func:`run`.
     """
     size = min(mini_batch_size, len(order))
     rows = layout.rows(size)
     most = pace.most(3.0 * rows * len(block), block.itemsize)
-    grads, scratch = layout.empty(), layout.scratch(rows, most)
+    grads, scratch = layout.empty(), layout.scratch(rows, most, kinds)
     looked = time.perf_counter()
     good, good_at, position = block.copy(), 0, 0
     look_seconds = time.perf_counter() - looked
@@ -182,7 +187,7 @@ def descend(
             reached = _threads.enter(
                 parts, core.train,
                 block, grads, layout.table, scratch, rows, X, Y, order,
-                position, size, COSTS[cost], eta, decay, fraction * seconds, max_norm,
+                position, size, COSTS[cost], eta, decay, fraction * seconds, options,
             )  # fmt: skip
             if reached is None:
                 pace.give_up()
@@ -208,6 +213,15 @@ def descend(
             if not finite:
                 block[:] = good
         raise
+
+
+def clipping(max_norm: float) -> Any:
+    """Return the core's options of plain steps by gradients of at most this norm."""
+    if max_norm == math.inf:
+        return None
+    return core.Options(
+        max_norm, None, core.OPTIMIZERS["sgd"], 0.0, 0.0, 0.0, 0.0, 0.0, None, None, 0, 0, 0
+    )
 
 
 def advice(decay: float) -> str:

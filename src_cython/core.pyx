@@ -48,8 +48,31 @@ INPUT_BOUND = BOUND
 ALIGNMENT = LINE
 TEAM = TEAM_LENGTH if FASTBP_TEAMS else 0  # words; 0: this build computes with one thread
 LAYOUT_COLUMNS = Layer(0, 1, 2, 3, 4, 5)  # as a dict of names
-ACTIVATIONS = {"sigmoid": SIGMOID}
-COSTS = {"quadratic": QUADRATIC, "cross_entropy": CROSS_ENTROPY}
+ACTIVATIONS = {
+    "linear": LINEAR,
+    "sigmoid": SIGMOID,
+    "tanh": TANH,
+    "relu": RELU,
+    "leaky_relu": LEAKY_RELU,
+    "softplus": SOFTPLUS,
+    "exponential": EXPONENTIAL,
+    "softmax": SOFTMAX,
+}
+COSTS = {
+    "quadratic": QUADRATIC,
+    "cross_entropy": CROSS_ENTROPY,
+    "log_likelihood": LOG_LIKELIHOOD,
+    "poisson": POISSON,
+}
+LEAKAGE = LEAK
+OPTIMIZERS = {
+    "sgd": PLAIN,
+    "momentum": MOMENTUM,
+    "nesterov": NESTEROV,
+    "rmsprop": RMSPROP,
+    "adam": ADAM,
+    "adamw": ADAMW,
+}
 
 cdef const Kernels* kernels = NULL
 
@@ -111,6 +134,38 @@ def forward(
             kernels.forward(&run, start, stop, &out[0, 0])
 
 
+@cython.final
+@cython.auto_pickle(False)
+cdef class Options:
+    """What `train` does beyond plain steps.
+
+    max_norm: of a sample's gradient; weights (.,) of the samples' costs, or None; optimizer: one
+    of OPTIMIZERS; l1, l2: penalties of the weights; first, second, epsilon: the optimizer's
+    numbers; moments: one or two blocks, or None; rates: of dropout, by layer from the input on,
+    or None; seed: of dropout; updates, drawn: steps and samples before this epoch.
+    """
+
+    cdef double max_norm
+    cdef const void* weights
+    cdef Rule rule
+    cdef Dropout dropout
+    cdef object held  # what the addresses are of
+
+    def __init__(
+        self, double max_norm, weights, int optimizer, double l1, double l2, double first,
+        double second, double epsilon, moments, const double[::1] rates, uint64_t seed,
+        Py_ssize_t updates, uint64_t drawn,
+    ):  # fmt: skip
+        self.held = (weights, moments, rates)
+        self.max_norm = max_norm
+        self.weights = NULL if weights is None else address(weights)
+        cdef void* blocks = NULL if moments is None else address(moments)
+        self.rule = Rule(optimizer, l1, l2, first, second, epsilon, blocks, updates)
+        self.dropout = Dropout(NULL, seed, drawn)
+        if rates is not None:
+            self.dropout.rates = &rates[0]
+
+
 def train(
     real[::1] params,                      # IN/OUT  updated after each whole mini-batch
     real[::1] grads,                       # IN/OUT  the steps so far of an unfinished one
@@ -126,7 +181,7 @@ def train(
     double rate,                           # IN   step per sample-mean gradient
     double decay,                          # IN   factor on the weights at each update
     double seconds,                        # IN   return at the first look at the clock after these
-    double max_norm=INFINITY,              # IN   of a sample's gradient
+    Options options=None,                  # IN   what goes beyond plain steps
     Py_ssize_t part=0,                     # IN   which of the
     Py_ssize_t parts=1,                    # IN   threads that call this at once, all alike
     Py_ssize_t[::1] team=None,             # WORK where these meet, zeros at first
@@ -139,13 +194,20 @@ def train(
     """
     cdef Pass run = pass_of(params, layout, scratch, rows, X)
     cdef const Layer* last = run.layers + run.last
-    cdef Py_ssize_t turning = 2 * rows * (last.unit + last.width)
+    cdef Py_ssize_t kinds = 2 if options is None or options.dropout.rates == NULL else 4
+    cdef Py_ssize_t turning = kinds * rows * (last.unit + last.width)
     cdef Steps steps
     run.Y, run.order, run.n, run.cost = &Y[0, 0], &order[0], order.shape[0], cost
     steps.params, steps.grads = &params[0], &grads[0]
     steps.position, steps.batch = position, batch
     steps.rate, steps.decay, steps.seconds = rate, decay, seconds
-    steps.max_norm, steps.part, steps.parts = max_norm, part, parts
+    steps.part, steps.parts = part, parts
+    memset(&steps.rule, 0, sizeof(steps.rule))
+    memset(&steps.dropout, 0, sizeof(steps.dropout))
+    steps.max_norm = INFINITY
+    if options is not None:
+        steps.max_norm, run.weights = options.max_norm, options.weights
+        steps.rule, steps.dropout = options.rule, options.dropout
     steps.team = NULL if team is None else &team[0]
     run.turned = &scratch[turning + part * ((scratch.shape[0] - turning) // parts)]
     with nogil:

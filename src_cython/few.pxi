@@ -60,7 +60,7 @@ cdef bint forward_few(const Few* few, real* scratch) noexcept nogil:
             <const real*> few.held[l].buf, z, width,
         )  # fmt: skip
         for s in range(n):
-            activate(<int> layer.activation, layer.fan_out, z + s * width)
+            activate(<int> layer.activation, 1, layer.fan_out, width, z + s * width)
         a = z
     return good
 
@@ -112,8 +112,9 @@ cdef int backward_few(const Few* few, real scale, real decay, real* scratch) noe
             )
             for s in range(n):
                 times_slope(
-                    <int> below.activation, fan_in, a + s * below.width, prev + s * below.width
-                )  # BP2
+                    <int> below.activation, 1, fan_in, fan_in, a + s * below.width,
+                    prev + s * below.width,
+                )  # BP2  # fmt: skip
             delta = prev
         layer = below
     return bad == 0

@@ -4,8 +4,6 @@
 # bias delta_j (BP3, BP4), so a sample's squared norm is sum_l |delta_l|^2 (|a_{l-1}|^2 + 1)
 # (Goodfellow, 2015), and no gradient need exist for it.
 
-from libc.math cimport INFINITY, fabs, sqrt
-
 
 cdef void take(
     const Pass* run, const real* params, real* scratch, Py_ssize_t position, Py_ssize_t n
@@ -14,9 +12,11 @@ cdef void take(
     cdef const real* weights = <const real*> run.weights
     cdef Py_ssize_t s
     gather(run, <const real*> run.Y, position, 0, n, scratch)
-    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n)
+    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
     block_errors(run.layers, run.last, scratch, run.rows, 0, n, run.cost, <real> run.scale)
-    block_backward(params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n)
+    block_backward(
+        params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
+    )
     if weights != NULL:
         for s in range(n):
             scale_errors(
@@ -201,7 +201,7 @@ cdef void values_of(
                 load(
                     run.inputs, run.order[position + s], scratch + s * run.layers[0].width
                 )
-            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n)
+            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
         for l in range(first, run.last + 1):
             for s in range(n):
                 copy(
@@ -279,7 +279,7 @@ cdef void pull_of(
         if of_outputs:
             for s in range(n):
                 load(run.inputs, run.order[position + s], scratch + s * inputs.width)
-            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n)
+            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
         else:
             take(run, params, scratch, position, n)
         for j in range(times):
@@ -288,14 +288,13 @@ cdef void pull_of(
                     delta = deltas + place(run.layers, run.last, run.rows, s)
                     clear(top.width, delta)
                     delta[j] = 1
-                    times_slope(
-                        <int> top.activation,
-                        top.fan_out,
-                        scratch + place(run.layers, run.last, run.rows, s),
-                        delta,
-                    )
+                times_slope(
+                    <int> top.activation, n, top.fan_out, top.width,
+                    scratch + place(run.layers, run.last, run.rows, 0),
+                    deltas + place(run.layers, run.last, run.rows, 0),
+                )  # fmt: skip
                 block_backward(
-                    params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n
+                    params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
                 )
             layer_backward(
                 n, first.fan_in, first.fan_out, first.width, inputs.width, params + first.offset,
@@ -363,13 +362,17 @@ cdef void hessian_of(
                     params + layer.offset, da + below, dz + at,
                 )  # fmt: skip
             copy(size, dz + at, da + at)
-            times_slope(<int> layer.activation, size, scratch + at, da + at)
+            times_slope(
+                <int> layer.activation, n, layer.fan_out, layer.width, scratch + at, da + at
+            )
         layer = layers + last
         for s in range(n):
             at = place(layers, last, rows, s)
             output_change(
-                run.cost, <int> layer.activation, layer.fan_out, scratch + at, deltas + at,
-                dz + at, da + at, work + at, ddelta + at,
+                run.cost, <int> layer.activation, layer.fan_out,
+                <const real*> run.Y + run.order[position + s] * layer.fan_out,
+                scratch + at, deltas + at, dz + at, da + at, <real> run.scale, work + at,
+                ddelta + at,
             )  # fmt: skip
             clear(layer.width - layer.fan_out, ddelta + at + layer.fan_out)
         for l in range(last, 1, -1):
@@ -386,7 +389,10 @@ cdef void hessian_of(
             for i in range(below, below + size):
                 ddelta[i] += work[i]
                 work[i] = deltas[i] * dz[i]
-            times_slope(<int> layers[l - 1].activation, size, scratch + below, ddelta + below)
+            times_slope(
+                <int> layers[l - 1].activation, n, layers[l - 1].fan_out, layers[l - 1].width,
+                scratch + below, ddelta + below,
+            )  # fmt: skip
             times_curvature(<int> layers[l - 1].activation, size, scratch + below, work + below)
             for i in range(below, below + size):
                 ddelta[i] += work[i]

@@ -10,4 +10,7 @@ enum { FASTBP_LINE = 64 };
  * weighted sums of it stay finite, so that it saturates a neuron. */
 #define FASTBP_BOUND 1e30
 
+/* The slope of the leaky rectifier below 0. */
+#define FASTBP_LEAK 0.01
+
 #endif

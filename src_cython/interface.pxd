@@ -14,6 +14,7 @@
 # errors of two layers, or its share of a layer's activations.
 
 from cpython.buffer cimport Py_buffer
+from libc.stdint cimport uint64_t
 
 # A row of the layout table.
 cdef struct Layer:
@@ -25,16 +26,26 @@ cdef struct Layer:
     Py_ssize_t activation
 
 cdef enum Activation:
+    LINEAR
     SIGMOID
+    TANH
+    RELU
+    LEAKY_RELU
+    SOFTPLUS
+    EXPONENTIAL
+    SOFTMAX
 
 cdef enum Cost:
     QUADRATIC
     CROSS_ENTROPY
+    LOG_LIKELIHOOD
+    POISSON
 
 cdef extern from "interface.h":
     enum:
         LINE "FASTBP_LINE"
     double BOUND "FASTBP_BOUND"
+    double LEAK "FASTBP_LEAK"
 
 # The type of parameters, activations and gradients: the network's dtype.
 ctypedef fused real:
@@ -65,10 +76,35 @@ cdef struct Pass:
     Py_ssize_t n  # how many
     int cost
 
+cdef enum Optimizer:
+    PLAIN
+    MOMENTUM
+    NESTEROV
+    RMSPROP
+    ADAM
+    ADAMW
+
+# How a step follows from the gradient of a mini-batch.
+cdef struct Rule:
+    int optimizer
+    double l1  # penalties of the weights' sizes and of half their squares, a sample's mean cost
+    double l2
+    double first  # momentum, or the decay of the first moment,
+    double second  # and of the second
+    double epsilon
+    void* moments  # blocks like the parameters: velocity, or first and second moment
+    Py_ssize_t updates  # before this epoch
+
+# Which activations are dropped (Srivastava et al., 2014): a matter of these numbers alone.
+cdef struct Dropout:
+    const double* rates  # of each layer from the input on; NULL: none
+    uint64_t seed
+    uint64_t drawn  # samples before this epoch
+
 # How `train` goes on from `position`.
 cdef struct Steps:
     void* params
-    void* grads  # the steps so far of an unfinished mini-batch
+    void* grads  # of an unfinished mini-batch: the steps so far; of a rule, the gradient
     Py_ssize_t position  # samples of the order already taken
     Py_ssize_t batch  # samples in a mini-batch
     double rate  # step per sample-mean gradient
@@ -78,6 +114,8 @@ cdef struct Steps:
     Py_ssize_t parts  # threads that do this at once, all alike
     Py_ssize_t* team  # where these meet
     double max_norm  # of a sample's gradient; what is longer is scaled down to it
+    Rule rule
+    Dropout dropout
 
 # A sum over samples.
 cdef struct Sum:

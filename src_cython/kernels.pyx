@@ -13,6 +13,9 @@
 # This module holds no Python function: TABLE is how core.pyx gets at these.
 
 from cpython.pycapsule cimport PyCapsule_New
+from libc.math cimport INFINITY, exp, fabs, pow, sqrt, sqrtf
+from libc.stdint cimport uint32_t, uint64_t
+
 from interface cimport *
 
 cdef extern from *:
@@ -77,6 +80,14 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
     void sigmoid_float(Py_ssize_t, float*) noexcept
     void sigmoid_double(Py_ssize_t, double*) noexcept
+    void tanh_float(Py_ssize_t, float*) noexcept
+    void tanh_double(Py_ssize_t, double*) noexcept
+    void softplus_float(Py_ssize_t, float*) noexcept
+    void softplus_double(Py_ssize_t, double*) noexcept
+    void exponential_float(Py_ssize_t, float*) noexcept
+    void exponential_double(Py_ssize_t, double*) noexcept
+    void decay_float(Py_ssize_t, float*) noexcept
+    void decay_double(Py_ssize_t, double*) noexcept
     double squares_float(Py_ssize_t, const float*) noexcept
     double squares_double(Py_ssize_t, const double*) noexcept
     bint finite_float(Py_ssize_t, const float*) noexcept

@@ -203,6 +203,47 @@ cdef void layer_update(
         W[i] += G[i]
 
 
+cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
+    """Return 64 bits that look like chance (SplitMix64: Steele, Lea and Flood, 2014)."""
+    x = (x ^ (x >> 30)) * <uint64_t> 0xbf58476d1ce4e5b9
+    x = (x ^ (x >> 27)) * <uint64_t> 0x94d049bb133111eb
+    return x ^ (x >> 31)
+
+
+cdef void drop(
+    const Dropout* dropout,
+    Py_ssize_t l,
+    uint64_t drawn,      # IN      samples before these
+    Py_ssize_t n,
+    Py_ssize_t fan_out,
+    Py_ssize_t width,
+    real* factors,       # OUT     (n, width)
+    real* a,             # IN/OUT  (n, width)
+) noexcept nogil:
+    """Set activations to 0, each with the layer's rate, and scale the others up.
+
+    Each is drawn from its own numbers: the same for any block, pause or number of threads.
+    """
+    cdef uint32_t most = <uint32_t> (dropout.rates[l] * 4294967295.0), x, low, high
+    cdef real kept = <real> (1 / (1 - dropout.rates[l]))
+    cdef uint64_t key
+    cdef Py_ssize_t s, j
+    for s in range(n):
+        key = mixed(
+            mixed(dropout.seed + <uint64_t> l) + (drawn + <uint64_t> s) * <uint64_t> 0x9e3779b97f4a7c15
+        )
+        low, high = <uint32_t> key, <uint32_t> (key >> 32)
+        for j in range(width):
+            # The finaliser of MurmurHash3 (Appleby), 32 bits: it fills vectors.
+            x = (low + <uint32_t> j * <uint32_t> 0x9e3779b9) ^ high
+            x = (x ^ (x >> 16)) * <uint32_t> 0x85ebca6b
+            x = (x ^ (x >> 13)) * <uint32_t> 0xc2b2ae35
+            x ^= x >> 16
+            factors[s * width + j] = kept if x >= most else 0
+        for j in range(width):
+            a[s * width + j] *= factors[s * width + j]
+
+
 cdef void block_forward(
     const real* params,
     const Layer* layers,
@@ -211,9 +252,15 @@ cdef void block_forward(
     Py_ssize_t rows,
     Py_ssize_t first,
     Py_ssize_t n,
+    const Dropout* dropout,  # IN   or NULL
+    uint64_t drawn,          # IN   samples before the first of scratch
 ) noexcept nogil:
-    """Compute the activations of every layer, of n samples from the first on."""
-    cdef Py_ssize_t l, width
+    """Compute the activations of every layer, of n samples from the first on.
+
+    With dropout, scratch has two more kinds of values by layer: the activations before it, and
+    the factors that they are multiplied by.
+    """
+    cdef Py_ssize_t l, width, kind = rows * total_width(layers, last)
     cdef real* a
     for l in range(1, last + 1):
         width = layers[l].width
@@ -228,7 +275,10 @@ cdef void block_forward(
             scratch + place(layers, l - 1, rows, first),
             a,
         )
-        activate(<int> layers[l].activation, n * width, a)
+        activate(<int> layers[l].activation, n, layers[l].fan_out, width, a)
+        if dropout != NULL and dropout.rates[l] > 0:
+            copy(n * width, a, a + 2 * kind)
+            drop(dropout, l, drawn + first, n, layers[l].fan_out, width, a + 3 * kind, a)
 
 
 cdef void block_errors(
@@ -261,9 +311,11 @@ cdef void block_backward(
     Py_ssize_t rows,
     Py_ssize_t first,
     Py_ssize_t n,
+    const Dropout* dropout,  # IN   as in block_forward
 ) noexcept nogil:
     """Compute the error delta of every layer but the input (BP2)."""
-    cdef Py_ssize_t l, width
+    cdef Py_ssize_t l, i, width, kind = rows * total_width(layers, last)
+    cdef const real* a
     cdef real* deltas = scratch + rows * total_width(layers, last)
     cdef real* delta
     for l in range(last, 1, -1):
@@ -280,11 +332,13 @@ cdef void block_backward(
             turned,
             delta,
         )
+        a = scratch + place(layers, l - 1, rows, first)
+        if dropout != NULL and dropout.rates[l - 1] > 0:
+            a += 2 * kind
+            for i in range(n * width):
+                delta[i] *= a[kind + i]
         times_slope(
-            <int> layers[l - 1].activation,
-            n * width,
-            scratch + place(layers, l - 1, rows, first),
-            delta,
+            <int> layers[l - 1].activation, n, layers[l - 1].fan_out, width, a, delta
         )
 
 
@@ -322,6 +376,103 @@ cdef void block_gradient(
             grads + layers[l].offset,
             ahead if l == 1 else NULL,
         )
+
+
+cdef inline void optimize(
+    const Rule* rule,
+    Py_ssize_t n,
+    bint weights,     # IN      whether they are penalised
+    double rate,
+    Py_ssize_t t,     # IN      updates, with this one
+    const real* G,    # IN      gradient
+    real* u,          # IN/OUT  velocity, or first moment; RMSprop's second
+    real* v,          # IN/OUT  second moment
+    real* w,          # IN/OUT  parameters
+) noexcept nogil:
+    """Take a step: momentum (Polyak, 1964), Nesterov's (1983), RMSprop (Tieleman and Hinton,
+    2012), Adam (Kingma and Ba, 2015), AdamW (Loshchilov and Hutter, 2019)."""
+    cdef real l1 = <real> (rule.l1 if weights else 0), l2 = <real> (rule.l2 if weights else 0)
+    cdef real eta = <real> rate, mu = <real> rule.first, nu = <real> rule.second
+    cdef real rest = <real> (1 - rule.first), left = <real> (1 - rule.second)
+    cdef real epsilon = <real> rule.epsilon, g, step, kept, root
+    cdef Py_ssize_t i
+    if rule.optimizer == PLAIN:
+        for i in range(n):
+            w[i] -= eta * (G[i] + l2 * w[i] + penalty(l1, w[i]))
+    elif rule.optimizer == MOMENTUM:
+        for i in range(n):
+            u[i] = mu * u[i] - eta * (G[i] + l2 * w[i] + penalty(l1, w[i]))
+            w[i] += u[i]
+    elif rule.optimizer == NESTEROV:
+        for i in range(n):
+            g = eta * (G[i] + l2 * w[i] + penalty(l1, w[i]))
+            u[i] = mu * u[i] - g
+            w[i] += mu * u[i] - g
+    elif rule.optimizer == RMSPROP:
+        for i in range(n):
+            g = G[i] + l2 * w[i] + penalty(l1, w[i])
+            u[i] = nu * u[i] + left * g * g
+            w[i] -= eta * g / (root_of(u[i]) + epsilon)
+    else:
+        kept = 1
+        if rule.optimizer == ADAMW:  # decay apart from the gradient
+            kept, l2 = 1 - eta * l2, 0
+        # Both moments start from 0: divided by what they lack of a whole mean.
+        step = <real> (rate / (1 - pow(rule.first, <double> t)))
+        root = <real> (1 / sqrt(1 - pow(rule.second, <double> t)))
+        for i in range(n):
+            g = G[i] + l2 * w[i] + penalty(l1, w[i])
+            u[i] = mu * u[i] + rest * g
+            v[i] = nu * v[i] + left * g * g
+            w[i] = kept * w[i] - step * u[i] / (root * root_of(v[i]) + epsilon)
+
+
+cdef inline real penalty(real l1, real w) noexcept nogil:
+    """Return the derivative of l1 |w|."""
+    return l1 if w > 0 else -l1 if w < 0 else 0
+
+
+cdef inline real root_of(real x) noexcept nogil:
+    if real is float:
+        return sqrtf(x)
+    else:
+        return sqrt(x)
+
+
+cdef void block_optimize(
+    const Layer* layers,
+    Py_ssize_t last,
+    const Rule* rule,
+    double rate,
+    Py_ssize_t t,
+    const real* grads,  # IN   the gradient of the mini-batch's mean cost
+    Py_ssize_t part,    # IN   as in block_gradient
+    Py_ssize_t parts,   # IN
+    real* params,       # IN/OUT
+) noexcept nogil:
+    """Take the rule's step in every layer."""
+    cdef Py_ssize_t l, at, low, high, bias, length = n_params(layers, last)
+    cdef real* u = <real*> rule.moments
+    cdef real* v = u + length
+    for l in range(1, last + 1):
+        at, bias = layers[l].offset, layers[l].fan_in * layers[l].width
+        low = share(layers[l].fan_in + 1, part, parts) * layers[l].width
+        high = share(layers[l].fan_in + 1, part + 1, parts) * layers[l].width
+        if low < min(high, bias):
+            optimize(
+                rule, min(high, bias) - low, True, rate, t, grads + at + low, u + at + low,
+                v + at + low, params + at + low,
+            )  # fmt: skip
+        if high > bias:
+            optimize(
+                rule, high - bias, False, rate, t, grads + at + bias, u + at + bias,
+                v + at + bias, params + at + bias,
+            )  # fmt: skip
+
+
+cdef inline Py_ssize_t n_params(const Layer* layers, Py_ssize_t last) noexcept nogil:
+    """Return the length of the parameter block."""
+    return layers[last].offset + (layers[last].fan_in + 1) * layers[last].width
 
 
 cdef void block_update(

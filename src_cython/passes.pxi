@@ -33,7 +33,7 @@ cdef void forward_of(
         n = min(run.rows, stop - start)
         for s in range(n):
             load(run.inputs, start + s, scratch + s * run.layers[0].width)
-        block_forward(params, run.layers, run.last, scratch, run.rows, 0, n)
+        block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
         for s in range(n):
             copy(last.fan_out, a + s * last.width, out + (start + s) * last.fan_out)
         start += n
@@ -100,10 +100,13 @@ cdef Py_ssize_t train_of(
     cdef real* turned = <real*> run.turned
     cdef real* deltas = scratch + rows * total_width(layers, last)
     cdef real decay = <real> steps.decay, step
-    cdef double n_params = <double> (layers[last].offset + (layers[last].fan_in + 1) * layers[last].width)
-    cdef double work = 0.0, looked = clock(), now, deadline = looked + steps.seconds
+    cdef const real* weights = <const real*> run.weights
+    cdef const Dropout* dropout = &steps.dropout if steps.dropout.rates != NULL else NULL
+    cdef bint plain = steps.rule.optimizer == PLAIN and steps.rule.l1 == 0
+    cdef double looked = clock(), now, deadline = looked + steps.seconds, work = 0.0, total = 0.0
     cdef bint leave = False
     cdef int start
+    cdef Py_ssize_t s
     cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
     while position < n and not leave:
         first = position - position % batch
@@ -112,36 +115,53 @@ cdef Py_ssize_t train_of(
         own = share(count, part, parts)
         n_own = share(count, part + 1, parts) - own
         gather(run, <const real*> run.Y, position, own, n_own, scratch)
-        block_forward(params, layers, last, scratch, rows, own, n_own)
+        block_forward(
+            params, layers, last, scratch, rows, own, n_own, dropout,
+            steps.dropout.drawn + <uint64_t> position,
+        )  # fmt: skip
         ahead.which, ahead.done = run.order + position + count + own, 0
         ahead.n = min(n_own, n - position - count - own)
+        total = <double> (end - first)
+        if weights != NULL:
+            total = 0
+            for s in range(first, end):
+                total += weights[run.order[s]]
+            total = total if total > 0 else 1  # all are 0, and so is the gradient
         # Backpropagation is linear in the output error: scaled there, deltas are steps.
-        step = <real> (-steps.rate / (end - first))
+        step = <real> (-steps.rate / total if plain else 1 / total)
         block_errors(layers, last, scratch, rows, own, n_own, run.cost, step)
-        block_backward(params, layers, last, scratch, turned, rows, own, n_own)
+        block_backward(params, layers, last, scratch, turned, rows, own, n_own, dropout)
+        if weights != NULL:
+            for s in range(own, own + n_own):
+                scale_errors(layers, last, scratch, rows, s, weights[run.order[position + s]])
         if steps.max_norm < INFINITY:
             clip(
                 layers, last, scratch, rows, own, n_own, steps.max_norm * fabs(step), <real*> NULL
             )
         if parts > 1 and not meet(steps.team, parts):
             break
-        if position == first and count == end - first:
+        if plain and position == first and count == end - first:
             # The whole mini-batch at once: straight to the parameters.
             start = FROM_C if decay == 1 else FROM_SCALED
             block_gradient(
-                layers, last, scratch, deltas, rows, count, start, decay, turned, part, parts, params,
-                &ahead,
+                layers, last, scratch, deltas, rows, count, start, decay, turned, part, parts,
+                params, &ahead,
             )  # fmt: skip
         else:
             start = FROM_ZERO if position == first else FROM_C
             block_gradient(
-                layers, last, scratch, deltas, rows, count, start, <real> 1, turned, part, parts, grads,
-                &ahead,
+                layers, last, scratch, deltas, rows, count, start, <real> 1, turned, part, parts,
+                grads, &ahead,
             )  # fmt: skip
-            if position + count == end:
+            if position + count == end and plain:
                 block_update(layers, last, grads, decay, part, parts, params)
+            elif position + count == end:
+                block_optimize(
+                    layers, last, &steps.rule, steps.rate,
+                    steps.rule.updates + first // batch + 1, grads, part, parts, params,
+                )  # fmt: skip
         position += count
-        work += <double> count * n_params
+        work += <double> count * <double> n_params(layers, last)
         if work > CLOCK_WORK:
             work = 0.0
             now = clock()

@@ -33,6 +33,8 @@
  * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
  * no operand: columns may be computed twice.
  *
+ * tanh, softplus (ln(1 + exp z)), exponential and decay (1 - exp(-z)) work in place like sigmoid.
+ *
  * finite(n, values) is whether all of any n values are; squares(n, values) the sum of their
  * squares, in double.
  *
@@ -44,6 +46,7 @@
 #ifndef FASTBP_SIMD_H
 #define FASTBP_SIMD_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -137,11 +140,12 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 #define MANTISSA_BITS 52
 /* 1 + (r + r^2 (1/2! + r/3! + ...)), in pairs (Estrin, 1960): half the steps of Horner's rule
  * wait for one another, and the sum of small terms meets 1 last. */
-#define EXP(r, r2, r4, r8)                                                                   \
-    (1 + (r + r2 * (((1.0 / 2 + r * (1.0 / 6)) + r2 * (1.0 / 24 + r * (1.0 / 120)))          \
+#define EXP_MINUS_1(r, r2, r4, r8)                                                           \
+    (r + r2 * (((1.0 / 2 + r * (1.0 / 6)) + r2 * (1.0 / 24 + r * (1.0 / 120)))          \
     + r4 * ((1.0 / 720 + r * (1.0 / 5040)) + r2 * (1.0 / 40320 + r * (1.0 / 362880)))        \
     + r8 * ((1.0 / 3628800 + r * (1.0 / 39916800))                                           \
-    + r2 * (1.0 / 479001600 + r * (1.0 / 6227020800))))))
+    + r2 * (1.0 / 479001600 + r * (1.0 / 6227020800)))))
+#define ATANH_TERMS 17
 #include FASTBP_KERNELS
 #undef REAL
 #undef INTEGER
@@ -153,7 +157,8 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 #undef LARGEST
 #undef EXPONENT_BIAS
 #undef MANTISSA_BITS
-#undef EXP
+#undef EXP_MINUS_1
+#undef ATANH_TERMS
 
 #define REAL float
 #define INTEGER int32_t
@@ -165,9 +170,10 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 #define LARGEST 87.3365f
 #define EXPONENT_BIAS 127
 #define MANTISSA_BITS 23
-#define EXP(r, r2, r4, r8)                                                                   \
-    (1 + (r + r2 * (((1.0f / 2 + r * (1.0f / 6)) + r2 * (1.0f / 24 + r * (1.0f / 120)))      \
-    + r4 * (1.0f / 720 + r * (1.0f / 5040)))))
+#define EXP_MINUS_1(r, r2, r4, r8)                                                           \
+    (r + r2 * (((1.0f / 2 + r * (1.0f / 6)) + r2 * (1.0f / 24 + r * (1.0f / 120)))      \
+    + r4 * (1.0f / 720 + r * (1.0f / 5040))))
+#define ATANH_TERMS 8
 #include FASTBP_KERNELS
 #undef REAL
 #undef INTEGER

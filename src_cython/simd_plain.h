@@ -39,9 +39,24 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
         bits = (INTEGER)((((sizeof bits == 8) ? (uint64_t)bits : (uint32_t)bits)
                           + EXPONENT_BIAS) << MANTISSA_BITS);
         memcpy(&power, &bits, sizeof power);
-        z[i] = large ? 0 : 1 / (1 + EXP(r, r2, r4, r8) * power);
+        z[i] = large ? 0 : 1 / (1 + (1 + EXP_MINUS_1(r, r2, r4, r8)) * power);
     }
 }
+
+/* What is not on the way of a sigmoid network is the C library's. */
+#define IN_PLACE(FUNCTION, VALUE)                                                            \
+    static void NAME(FUNCTION)(ptrdiff_t n, REAL *values)                                    \
+    {                                                                                        \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                  \
+            const double z = values[i], u = exp(-fabs(z));                                   \
+            (void)u;                                                                         \
+            values[i] = (REAL)(VALUE);                                                       \
+        }                                                                                    \
+    }
+IN_PLACE(tanh, tanh(z))
+IN_PLACE(softplus, (z < 0 ? 0 : z) + log1p(u))
+IN_PLACE(exponential, exp(z > LARGEST ? LARGEST : z < -LARGEST ? -LARGEST : z))
+IN_PLACE(decay, -expm1(-z))
 
 static void NAME(dots)(
     ptrdiff_t n_rows, ptrdiff_t n_samples, ptrdiff_t n, const REAL *W,
@@ -86,3 +101,5 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
     for (ptrdiff_t i = 0; i < n; i++) bad += 0 * values[i];
     return bad == 0;
 }
+
+#undef IN_PLACE

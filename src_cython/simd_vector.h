@@ -145,6 +145,23 @@ static void NAME(multiply)(
     }
 }
 
+/* exp(x) - 1 = power (1 + P) - 1, for |x| <= LARGEST; returns P and the power. */
+static inline VEC NAME(reduced)(VEC x, VEC *power)
+{
+    const VEC shifted = x * LOG2_E + ROUND;
+    const VEC whole = shifted - ROUND;
+    const VEC r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
+    const VEC r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+    (void)r8; /* of float, nothing is left */
+    *power = (VEC)(((BITS)shifted + EXPONENT_BIAS) << MANTISSA_BITS);
+    return EXP_MINUS_1(r, r2, r4, r8);
+}
+
+static inline VEC NAME(choose)(BITS where, VEC yes, VEC no)
+{
+    return (VEC)(((BITS)yes & where) | ((BITS)no & ~where));
+}
+
 static inline VEC NAME(sigmoid_of)(VEC z)
 {
     const VEC minus_z = -z;
@@ -152,32 +169,74 @@ static inline VEC NAME(sigmoid_of)(VEC z)
     const BITS large = minus_z > LARGEST, small = minus_z < -LARGEST;
     const BITS least = (BITS)((VEC){0} - LARGEST);
     const VEC x = (VEC)(((BITS)minus_z & ~(large | small)) | (small & least));
-    const VEC shifted = x * LOG2_E + ROUND;
-    const VEC whole = shifted - ROUND;
-    const VEC r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
-    const VEC r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
-    (void)r8; /* of float, nothing is left */
-    const VEC power = (VEC)(((BITS)shifted + EXPONENT_BIAS) << MANTISSA_BITS);
-    const VEC a = 1 / (1 + EXP(r, r2, r4, r8) * power);
+    VEC power;
+    const VEC rest = NAME(reduced)(x, &power);
+    const VEC a = 1 / (1 + (1 + rest) * power);
     return (VEC)((BITS)a & ~large);
 }
 
-static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
+/* exp(x), between the smallest and some largest number; NaN stays. */
+static inline VEC NAME(exponential_of)(VEC x)
 {
-    VEC part;
-    ptrdiff_t i = 0;
-    for (; i + SIZE <= n; i += SIZE) {
-        memcpy(&part, z + i, sizeof part);
-        part = NAME(sigmoid_of)(part);
-        memcpy(z + i, &part, sizeof part);
-    }
-    if (i < n) {
-        part = (VEC){0};
-        memcpy(&part, z + i, (size_t)(n - i) * sizeof(REAL));
-        part = NAME(sigmoid_of)(part);
-        memcpy(z + i, &part, (size_t)(n - i) * sizeof(REAL));
-    }
+    VEC power;
+    x = NAME(choose)(x > LARGEST, (VEC){0} + LARGEST, x);
+    x = NAME(choose)(x < -LARGEST, (VEC){0} - LARGEST, x);
+    const VEC rest = NAME(reduced)(x, &power);
+    return (1 + rest) * power;
 }
+
+/* 1 - exp(-a), to full precision for small a. */
+static inline VEC NAME(decay_of)(VEC a)
+{
+    VEC power;
+    const VEC x = NAME(choose)(a > LARGEST, (VEC){0} - LARGEST, -a);
+    const VEC rest = NAME(reduced)(x, &power);
+    return (1 - power) - power * rest;
+}
+
+static inline VEC NAME(size_of)(VEC z) { return NAME(choose)(z < 0, -z, z); }
+
+/* (1 - exp(-2 |z|)) / (1 + exp(-2 |z|)), with the sign of z. */
+static inline VEC NAME(tanh_of)(VEC z)
+{
+    const VEC d = NAME(decay_of)(2 * NAME(size_of)(z));
+    const VEC a = d / (2 - d);
+    return NAME(choose)(z < 0, -a, a);
+}
+
+/* ln(1 + exp(z)) = max(z, 0) + ln(1 + u), u = exp(-|z|); with s = u / (2 + u) <= 1/3 that is
+ * 2 artanh(s) = 2 s (1 + s^2 / 3 + s^4 / 5 + ...). */
+static inline VEC NAME(softplus_of)(VEC z)
+{
+    const VEC u = NAME(exponential_of)(-NAME(size_of)(z));
+    const VEC s = u / (2 + u), s2 = s * s;
+    VEC sum = {0};
+    UNROLL for (int k = ATANH_TERMS; k > 0; k--) sum = sum * s2 + (REAL)1 / (2 * k + 1);
+    return NAME(choose)(z < 0, (VEC){0}, z) + 2 * (s + s * s2 * sum);
+}
+
+#define IN_PLACE(FUNCTION)                                                                   \
+    static void NAME(FUNCTION)(ptrdiff_t n, REAL *z)                                         \
+    {                                                                                        \
+        VEC part;                                                                            \
+        ptrdiff_t i = 0;                                                                     \
+        for (; i + SIZE <= n; i += SIZE) {                                                   \
+            memcpy(&part, z + i, sizeof part);                                               \
+            part = NAME(FUNCTION##_of)(part);                                                \
+            memcpy(z + i, &part, sizeof part);                                               \
+        }                                                                                    \
+        if (i < n) {                                                                         \
+            part = (VEC){0};                                                                 \
+            memcpy(&part, z + i, (size_t)(n - i) * sizeof(REAL));                            \
+            part = NAME(FUNCTION##_of)(part);                                                \
+            memcpy(z + i, &part, (size_t)(n - i) * sizeof(REAL));                            \
+        }                                                                                    \
+    }
+IN_PLACE(sigmoid)
+IN_PLACE(tanh)
+IN_PLACE(softplus)
+IN_PLACE(exponential)
+IN_PLACE(decay)
 
 #define DOTS_BLOCK (4096 / (ptrdiff_t)sizeof(REAL))
 
@@ -391,6 +450,7 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef BITS
 #undef SIZE
 #undef UNROLL
+#undef IN_PLACE
 #undef TILE
 #undef PIECES
 #undef PIECES_OF

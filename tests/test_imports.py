@@ -25,6 +25,7 @@ MAY_IMPORT = {
     },
     "__main__": {"cli"},
     "cli": {
+        "shuffling",
         "network2",
         "training",
         "reference",
@@ -36,8 +37,16 @@ MAY_IMPORT = {
     },
     "options": {"tables"},
     "tables": {"_checks"},
-    "network": {"_model", "_checks", "samples", "training", "functions"},
-    "network2": {"_model", "_checks", "parameters", "samples", "training", "functions"},
+    "network": {"_model", "_checks", "samples", "shuffling", "training", "functions"},
+    "network2": {
+        "_model",
+        "_checks",
+        "parameters",
+        "samples",
+        "shuffling",
+        "training",
+        "functions",
+    },
     "mnist_loader": {"datasets"},
     "_model": {
         "_checks",

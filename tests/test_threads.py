@@ -36,7 +36,7 @@ class Door:
         """Return what all of so many threads give to the core."""
         scratch = self._scratch[parts]
         scratch[:] = np.nan
-        return *self._buffers, scratch, *self._samples, position, *self._step, seconds, np.inf
+        return *self._buffers, scratch, *self._samples, position, *self._step, seconds, None
 
     def epoch(self, *parts, seconds=1e9):
         """Go through the epoch, with the next number of ``parts`` at each entry."""

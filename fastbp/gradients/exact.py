@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastbp import _checks, samples
 from fastbp.errors import text
-from fastbp.functions import TERMS
+from fastbp.functions import Activation, costs
 from fastbp.gradients.work import (
     Array,
     Arrays,
@@ -17,9 +17,7 @@ from fastbp.gradients.work import (
     Net,
     Work,
     by_hand,
-    dataset,
     divisor,
-    sample_weights,
 )
 from fastbp.parameters import Layout
 
@@ -58,7 +56,7 @@ def gradient(
     """
     if net._compiled_cost() is None:
         n, each = by_hand(net, data)
-        weights = sample_weights(sample_weight, n, net.dtype)
+        weights = samples.sample_weights(sample_weight, n, net.dtype)
         divided = divisor(reduction, n, weights)
         factors = np.ones(n) if weights is None else weights
         total = None
@@ -66,7 +64,7 @@ def gradient(
             total = _plus(total, nablas, factor / divided)
         return _unwrap(total)
     work = Work(net, data)
-    weights = sample_weights(sample_weight, work.n, net.dtype)
+    weights = samples.sample_weights(sample_weight, work.n, net.dtype)
     work.scale = 1 / divisor(reduction, work.n, weights)
     work.weights = weights
     grads = work.layout.empty()
@@ -98,10 +96,10 @@ def activations(net: Net, data: Any) -> Arrays:
         work = Work(net, data, targets=False)
         return _values(work, work.layout.sizes, errors=False)
     layout, biases, weights = net._checked()
-    a = dataset(data, layout.sizes, targets=False).X.T.astype(net.dtype)
+    a = samples.dataset(data, layout.sizes, "data", targets=False).X.T.astype(net.dtype)
     found = [a]
-    for b, w in zip(biases, weights, strict=True):
-        found.append(functions[0](np.dot(w, found[-1]) + b))
+    for b, w, f in zip(biases, weights, functions, strict=True):
+        found.append(f.value(np.dot(w, found[-1]) + b))
     return [np.ascontiguousarray(a.T) for a in found]
 
 
@@ -149,15 +147,15 @@ def per_sample_costs(net: Net, data: Any) -> Array:
         Bad input; or the network's class overrides ``cost_derivative``, which leaves the
         cost unknown.
     """
-    terms, fn = cost_of(net)
-    sizes = net._checked()[0].sizes
-    data = dataset(data, sizes, targets=True)
-    Y = samples.targets(data, sizes[-1], _checks.FLOAT64)
+    cost = cost_of(net)
+    layout = net._checked()[0]
+    data = samples.dataset(data, layout.sizes, "data")
+    Y = samples.targets(data, layout.sizes[-1], _checks.FLOAT64)
+    if isinstance(cost, str):
+        Z = net._outputs(data.X, weighted=True).astype(np.float64, copy=False)
+        return np.asarray(costs(cost, layout.activations[-1], Z, Y))
     A = np.asarray(net.feedforward(data), np.float64)
-    if terms is not None:
-        return np.asarray(terms(A, Y).sum(axis=1))
-    assert fn is not None
-    return np.array([float(fn(a[:, None], y[:, None])) for a, y in zip(A, Y, strict=True)])
+    return np.array([float(cost(a[:, None], y[:, None])) for a, y in zip(A, Y, strict=True)])
 
 
 def per_sample_gradients(
@@ -420,7 +418,7 @@ def jacobian(net: Net, data: Any) -> Array:
     """
     functions = net._own_functions()
     if functions is not None:
-        return _jacobian_with(net, data, *functions)
+        return _jacobian_with(net, data, functions)
     work = Work(net, data, targets=False)
     n_in, n_out = work.layout.sizes[0], work.layout.sizes[-1]
     out = work.empty(work.n, n_out, n_in)
@@ -519,13 +517,20 @@ def unflatten(net: Net, vector: ArrayLike) -> Nablas:
 # -- parts ---------------------------------------------------------------------------
 
 
-def cost_of(net: Net) -> tuple[Any, Any]:
-    """Return the cost of ``net``: its terms (a, y), elementwise, or else its ``fn(a, y)``."""
+def cost_of(net: Net) -> Any:
+    """Return the name of the cost of ``net``, or a function (a, y) where a user's code counts."""
     cost = net._own_cost()
     if cost is None:
         expected, got = "a cost", "cost_derivative alone, overridden"
         raise TypeError(text("net", expected, got, "network2.Network takes cost=, with fn"))
-    return (TERMS[cost], None) if isinstance(cost, str) else (None, cost)
+    if isinstance(cost, str) and net._own_functions() is not None:
+        # The named costs reckon with our own activations.
+        return net.cost.fn if hasattr(net, "cost") else _half_square
+    return cost
+
+
+def _half_square(a: Any, y: Any) -> Any:
+    return 0.5 * np.sum((a - y) ** 2)
 
 
 def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
@@ -536,19 +541,21 @@ def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
 
 
 def _inputs(net: Net, data: Any) -> Array:
-    return dataset(data, net._checked()[0].sizes, targets=False).X
+    return samples.dataset(data, net._checked()[0].sizes, "data", targets=False).X
 
 
-def _jacobian_with(net: Net, data: Any, sigmoid: Any, sigmoid_prime: Any) -> Array:
+def _jacobian_with(net: Net, data: Any, functions: list[Activation]) -> Array:
     """Return the Jacobian of a network with functions of a user's."""
     layout, biases, weights = net._checked()
-    a = dataset(data, layout.sizes, targets=False).X.T.astype(net.dtype)
+    a = samples.dataset(data, layout.sizes, "data", targets=False).X.T.astype(net.dtype)
     slopes = []
-    for b, w in zip(biases, weights, strict=True):
+    for b, w, f in zip(biases, weights, functions, strict=True):
         z = np.dot(w, a) + b
-        a = sigmoid(z)
-        slopes.append(sigmoid_prime(z).T)
+        a = f.value(z)
+        slopes.append(f.prime(z).T)
     result = slopes[-1][:, :, None] * weights[-1]
+    if layout.activations[-1] == "softmax":
+        result = a.T[:, :, None] * (weights[-1] - (a.T @ weights[-1])[:, None, :])
     for w, slope in zip(weights[-2::-1], slopes[-2::-1], strict=True):
         result = (result * slope[:, None, :]) @ w
     return np.asarray(result)

@@ -10,9 +10,9 @@ import numpy as np
 
 from fastbp import _checks, samples
 from fastbp.errors import text
-from fastbp.functions import sigmoid
+from fastbp.functions import costs
 from fastbp.gradients.exact import cost_of, gradient
-from fastbp.gradients.work import Array, Arrays, Net, dataset, divisor
+from fastbp.gradients.work import Array, Arrays, Net, divisor
 
 # Steps along a parameter. Of differences the error is least where truncation and rounding of
 # float64 meet; the complex step subtracts nothing, so its step may be as small as one likes.
@@ -237,12 +237,11 @@ class _Cost:
         reduction: Any,
         cost: Callable[[Any, Any], Any] | None = None,
     ) -> None:
-        known: tuple[Any, Any] = (None, cost) if cost is not None else cost_of(net)
-        self._terms, self._fn = known
-        self._sigmoid = (net._own_functions() or (sigmoid,))[0]
+        self._cost = cost_of(net) if cost is None else cost
         self.layout, biases, weights = net._checked()
+        self._functions = net._functions(self.layout)
         self.theta = self.layout.flatten(biases, weights).astype(np.float64)
-        data = dataset(data, self.layout.sizes, targets=True)
+        data = samples.dataset(data, self.layout.sizes, "data")
         self._X = data.X.T.astype(np.float64)
         self._Y = samples.targets(data, self.layout.sizes[-1], _checks.FLOAT64).T
         self._divisor = divisor(reduction, len(data), None)
@@ -250,14 +249,15 @@ class _Cost:
 
     def __call__(self, theta: Array) -> Any:
         self.passes += 1
-        a = self._X
-        for b, w in zip(*self.layout.split(theta), strict=True):
-            a = self._sigmoid(np.dot(w, a) + b)
-        if self._terms is not None:
-            return self._terms(a, self._Y).sum() / self._divisor
-        assert self._fn is not None
+        a = z = self._X
+        for b, w, f in zip(*self.layout.split(theta), self._functions, strict=True):
+            z = np.dot(w, a) + b
+            a = f.value(z)
+        if isinstance(self._cost, str):
+            output = self.layout.activations[-1]
+            return costs(self._cost, output, z.T, self._Y.T).sum() / self._divisor
         columns = zip(a.T[:, :, None], self._Y.T[:, :, None], strict=True)
-        return sum(self._fn(*pair) for pair in columns) / self._divisor
+        return sum(self._cost(*pair) for pair in columns) / self._divisor
 
     def slope_complex(self, piece: slice, direction: Array) -> float:
         """Return the derivative along a direction of some of the parameters."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, samples
+from fastbp import samples
 from fastbp._dispatch import core
 from fastbp.errors import text
-from fastbp.functions import COSTS
+from fastbp.functions import COSTS, Activation
 from fastbp.parameters import Layout
-from fastbp.samples import Dataset
 
 Array = NDArray[Any]
 Arrays = list[Array]
@@ -34,33 +33,10 @@ class Net(Protocol):
     def feedforward(self, a: Any) -> Any: ...
     def _checked(self) -> tuple[Layout, Arrays, Arrays]: ...
     def _compiled_cost(self) -> str | None: ...
-    def _own_functions(self) -> tuple[Any, Any] | None: ...
+    def _outputs(self, X: Array, *, weighted: bool = False) -> Array: ...
+    def _functions(self, layout: Layout) -> list[Activation]: ...
+    def _own_functions(self) -> list[Activation] | None: ...
     def _own_cost(self) -> Any: ...
-
-
-def dataset(data: Any, sizes: tuple[int, ...], *, targets: bool) -> Dataset:
-    """Return ``data`` as a checked Dataset; without ``targets``, rows X alone will do."""
-    if not targets and isinstance(data, np.ndarray):
-        data = Dataset(data, np.zeros(len(data) if data.ndim else 0))
-    if isinstance(data, tuple) and len(data) == 2 and _are_arrays(*data):
-        data = Dataset(*data)
-    data = samples.materialise(data, "data")
-    kind: Literal["columns", "labels"] = "columns"
-    if not isinstance(data, Dataset) and len(data) and _is_label(data[0]):
-        kind = "labels"
-    return samples.gate(data, sizes, "data", y=kind)
-
-
-def _are_arrays(X: Any, Y: Any) -> bool:
-    return not isinstance(X, tuple) and np.ndim(X) == 2 and np.ndim(Y) in (1, 2)
-
-
-def _is_label(pair: Any) -> bool:
-    try:
-        _x, y = pair
-        return np.ndim(y) == 0
-    except (TypeError, ValueError):  # the gate says what is wrong
-        return False
 
 
 class Work:
@@ -80,7 +56,7 @@ class Work:
         kinds: int = 2,
     ) -> None:
         self.layout, biases, net_weights = net._checked()
-        self.data = dataset(data, self.layout.sizes, targets=targets)
+        self.data = samples.dataset(data, self.layout.sizes, "data", targets=targets)
         layout, self.n = self.layout, len(self.data)
         self._cost = COSTS[net._compiled_cost() or "quadratic"] if targets else 0
         self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype) if targets else None
@@ -112,21 +88,8 @@ class Work:
 def by_hand(net: Net, data: Any) -> tuple[int, Iterator[Nablas]]:
     """Return how many samples there are, and each one's gradient from ``net.backprop``."""
     sizes = net._checked()[0].sizes
-    data = dataset(data, sizes, targets=True)
+    data = samples.dataset(data, sizes, "data")
     return len(data), (net.backprop(x, y) for x, y in samples.pairs(data, sizes[-1]))
-
-
-def sample_weights(value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
-    """Return ``sample_weight`` as an array (n,), None if there is none."""
-    if value is None:
-        return None
-    array = _checks.real_array(value, "sample_weight")
-    if array.shape != (n,):
-        raise ValueError(text("sample_weight", f"shape ({n},), one a sample", array.shape))
-    if not _checks.all_finite(np.ascontiguousarray(array)) or (array < 0).any():
-        i = int(np.argmin(np.isfinite(array) & (array >= 0)))
-        raise ValueError(text(f"sample_weight[{i}]", "a number of at least 0", array[i]))
-    return np.ascontiguousarray(array, dtype)
 
 
 def divisor(reduction: Any, n: int, weights: Array | None) -> float:

@@ -1,0 +1,90 @@
+"""What a run of ``fastbp.train`` was like, and when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fastbp import _checks
+from fastbp.errors import text
+from fastbp.schedules import scores
+
+KEYS = ("cost", "accuracy", "validation_cost", "validation_accuracy", "eta", "seconds")
+
+
+class History(dict[str, list[Any]]):
+    """A list for each quantity, with a value for each epoch.
+
+    ``cost``, ``accuracy``: of the training data after the epoch, the cost as a sample's mean
+    with the penalties of the weights; ``validation_cost``, ``validation_accuracy``: of the
+    validation data, without penalties; ``eta``: the learning rate; ``seconds``: since the
+    start. Accuracies are fractions, and counted where there are classes. What is not counted is
+    an empty list.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        The epoch, from 0, with the best validation.
+    stopped : str
+        Why the run ended: "epochs", "early stopping", "schedule", "callback" or "converged".
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__({key: [] for key in KEYS})
+        self.update(*args, **kwargs)
+        self.stopped = "epochs"
+
+    @property
+    def epochs(self) -> int:
+        """How many there have been."""
+        return len(self["eta"])
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first epoch with the best validation, from 0; None without validation."""
+        values = scores(self)
+        return values.index(max(values)) if values else None
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """End after ``epochs`` of them without improvement; put the best parameters back.
+
+    Parameters
+    ----------
+    epochs : int
+    monitor : {"validation", "cost"}
+        The validation accuracy, or cost where there is none; or the training cost.
+    least : float
+        What counts as an improvement: more than this.
+    restore_best : bool
+    """
+
+    epochs: int
+    monitor: Literal["validation", "cost"] = "validation"
+    least: float = 0.0
+    restore_best: bool = True
+
+    def __post_init__(self) -> None:
+        _checks.integer(self.epochs, "early_stopping", 1)
+        if self.monitor not in ("validation", "cost"):
+            expected = "'validation' or 'cost'"
+            raise ValueError(text("EarlyStopping.monitor", expected, repr(self.monitor)))
+
+    def scores(self, history: History) -> list[float]:
+        """Return the score of each epoch, the higher the better."""
+        if self.monitor == "cost":
+            return [-cost for cost in history["cost"]]
+        return scores(history)
+
+    def improved(self, history: History) -> bool:
+        """Whether the last epoch is the best."""
+        *before, last = self.scores(history)
+        return all(last > score for score in before)
+
+    def over(self, history: History) -> bool:
+        """Whether it is time to stop."""
+        best, since = float("-inf"), 0
+        for score in self.scores(history):
+            best, since = (score, 0) if score > best + self.least else (max(best, score), since + 1)
+        return since >= self.epochs

@@ -1,0 +1,159 @@
+"""How a step follows from a gradient: the optimizers of ``fastbp.train``, by their numbers.
+
+The steps themselves are compiled; ``TABLE`` names what the command line offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from fastbp import _checks
+from fastbp._dispatch import core
+from fastbp.errors import text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """What all have in common: a learning rate, and numbers that are checked."""
+
+    eta: float = 0.001
+
+    blocks: ClassVar[int] = 0  # of state, as large as the parameters
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            where, value = f"{type(self).__name__}.{field.name}", getattr(self, field.name)
+            if field.name == "nesterov":
+                continue
+            number = _checks.number(value, where)
+            most = 1.0 if field.name in ("momentum", "rho", "beta_1", "beta_2") else float("inf")
+            if not 0 <= number < most:
+                bound = f"0 <= {field.name}" + (" < 1" if most == 1 else "")
+                raise ValueError(text(where, bound, value))
+
+    @property
+    def code(self) -> int:
+        """The compiled table's code."""
+        raise NotImplementedError
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """What the compiled step reads: two decays and an epsilon."""
+        return 0.0, 0.0, 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum if asked: v <- mu v - eta g; w <- w + v.
+
+    Nielsen, chapter 3, equations 107 and 108 (Polyak, 1964); ``nesterov`` looks ahead (Nesterov,
+    1983).
+    """
+
+    eta: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def blocks(self) -> int:  # type: ignore[override]
+        """One for the velocity."""
+        return 1 if self.momentum else 0
+
+    @property
+    def code(self) -> int:
+        """The compiled table's code."""
+        name = "nesterov" if self.nesterov else "momentum"
+        return int(core.OPTIMIZERS[name if self.momentum else "sgd"])
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """Momentum."""
+        return self.momentum, 0.0, 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSprop(Optimizer):
+    """s <- rho s + (1 - rho) g^2; w <- w - eta g / (sqrt(s) + epsilon) (Tieleman, Hinton, 2012)."""
+
+    rho: float = 0.9
+    epsilon: float = 1e-8
+
+    blocks: ClassVar[int] = 1
+
+    @property
+    def code(self) -> int:
+        """The compiled table's code."""
+        return int(core.OPTIMIZERS["rmsprop"])
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """Decay and epsilon."""
+        return 0.0, self.rho, self.epsilon
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(Optimizer):
+    """Steps by the mean gradient over the root of its mean square (Kingma and Ba, 2015)."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    blocks: ClassVar[int] = 2
+
+    @property
+    def code(self) -> int:
+        """The compiled table's code."""
+        return int(core.OPTIMIZERS["adam"])
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """Decays and epsilon."""
+        return self.beta_1, self.beta_2, self.epsilon
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW(Adam):
+    """Adam with weights that shrink by eta weight_decay a step (Loshchilov, Hutter, 2019)."""
+
+    weight_decay: float = 0.01
+
+    @property
+    def code(self) -> int:
+        """The compiled table's code."""
+        return int(core.OPTIMIZERS["adamw"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LBFGS:
+    """The quasi-Newton method L-BFGS-B of SciPy, on all samples at once.
+
+    An epoch of ``train`` is an iteration. ``memory`` steps are remembered; the run ends where
+    the largest derivative is below ``tolerance``, or after ``max_evaluations`` of the cost.
+    """
+
+    memory: int = 10
+    tolerance: float = 1e-5
+    max_evaluations: int = 15000
+
+
+TABLE: dict[str, Callable[..., Any]] = {
+    "sgd": SGD,
+    "momentum": lambda **numbers: SGD(**{"momentum": 0.9, **numbers}),
+    "nesterov": lambda **numbers: SGD(**{"momentum": 0.9, "nesterov": True, **numbers}),
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+    "lbfgs": LBFGS,
+}
+
+
+def named(value: Any) -> Optimizer | LBFGS:
+    """Return an optimizer, given itself or its name."""
+    if isinstance(value, str) and value in TABLE:
+        return TABLE[value]()  # type: ignore[no-any-return]
+    if isinstance(value, Optimizer | LBFGS):
+        return value
+    raise ValueError(text("optimizer", f"one of {', '.join(TABLE)}, or an object", repr(value)))

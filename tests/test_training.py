@@ -1,0 +1,602 @@
+"""``fastbp.train``: activations, costs, optimizers and techniques against the reference."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tolerances import COMPLEX_STEP, GRADIENT, STEPS
+from twins import DTYPES, flat, norm_error
+
+import fastbp
+from fastbp import Dataset, gradients, network2, optimizers, schedules
+from fastbp.functions import ACTIVATIONS, COSTS, HIDDEN, OUTPUTS
+from fastbp.reference import functions as reference
+
+CLASSES = {
+    "quadratic": network2.QuadraticCost,
+    "cross_entropy": network2.CrossEntropyCost,
+    "log_likelihood": network2.LogLikelihoodCost,
+    "poisson": network2.PoissonCost,
+}
+PAIRS = [(h, o, c) for c, outputs in OUTPUTS.items() for o in outputs for h in HIDDEN]
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+
+
+def network_of(sizes, hidden, output, cost, dtype=np.float64, seed=0):
+    """Return a network of these functions; exponentials need small weights."""
+    return network2.Network(
+        sizes, CLASSES[cost], activation=hidden, output_activation=output,
+        initializer="lecun", dtype=dtype, random_state=seed,
+    )  # fmt: skip
+
+
+def data_of(sizes, n, seed=0):
+    """Return n samples; targets between 0 and 1, as every cost admits them."""
+    rng = np.random.default_rng(seed)
+    return Dataset(rng.uniform(-1, 1, (n, sizes[0])), rng.uniform(0, 1, (n, sizes[-1])))
+
+
+def reference_gradient(net, data, cost, weights=None):
+    """Return the reference's gradient of the summed, weighted cost, as one vector."""
+    biases, w = ([a.astype(np.float64) for a in part] for part in (net.biases, net.weights))
+    weights = np.ones(len(data)) if weights is None else weights
+    return sum(
+        factor * flat(*reference.gradient(biases, w, net.activations, cost, x, y))
+        for factor, (x, y) in zip(weights, data, strict=True)
+    )
+
+
+# -- activations and costs -----------------------------------------------------------------
+
+
+def test_the_tables_agree():
+    """The reference knows the same activations; every cost has outputs and a class."""
+    assert reference.ACTIVATIONS.keys() == ACTIVATIONS.keys()
+    assert OUTPUTS.keys() == COSTS.keys() == CLASSES.keys()
+
+
+@pytest.mark.core
+@both_dtypes
+@pytest.mark.parametrize(("hidden", "output", "cost"), PAIRS)
+def test_gradient_of_every_pair(hidden, output, cost, dtype):
+    """A block's gradient, each sample's, and the outputs, with sample weights."""
+    sizes = [5, 7, 4, 3]
+    net, data = network_of(sizes, hidden, output, cost, dtype), data_of(sizes, 150)
+    data = Dataset(data.X.astype(dtype), data.Y.astype(dtype))
+    weights = np.random.default_rng(1).uniform(0, 2, len(data)).astype(dtype)
+    right = reference_gradient(net, data, cost, weights)
+    found = gradients.gradient(net, data, sample_weight=weights, reduction="sum")
+    assert norm_error(flat(*found), right) <= GRADIENT[dtype]
+    x, y = data[3]
+    assert norm_error(
+        flat(*net.backprop(x, y)), reference_gradient(net, data[3:4], cost)
+    ) <= GRADIENT[dtype]  # fmt: skip
+    a = x
+    for b, w, name in zip(net.biases, net.weights, net.activations, strict=True):
+        a = reference.ACTIVATIONS[name][0](w.astype(np.float64) @ a + b)
+    assert norm_error(net.feedforward(x), a) <= GRADIENT[dtype]
+
+
+@pytest.mark.parametrize(("hidden", "output", "cost"), PAIRS)
+def test_complex_step_of_every_pair(hidden, output, cost):
+    """The gradient is the derivative of the cost that the history shows, penalties included."""
+    sizes = [4, 5, 3, 2]
+    net, data = network_of(sizes, hidden, output, cost, seed=3), data_of(sizes, 6, 3)
+    check = gradients.check_gradient(net, data)
+    assert check.worst <= COMPLEX_STEP, str(check)
+    each = gradients.per_sample_costs(net, data)
+    a = net.feedforward(data)
+    right = [reference.cost(cost, p, q) for p, q in zip(a, data.Y, strict=True)]
+    np.testing.assert_allclose(each, right, rtol=1e-12)
+
+
+@both_dtypes
+@pytest.mark.parametrize(("hidden", "output", "cost"), PAIRS)
+def test_second_derivatives_of_every_pair(hidden, output, cost, dtype):
+    """A Hessian product is the gradient's change; the Jacobian the outputs'."""
+    sizes, h = [4, 5, 3, 2], 1e-6
+    net, data = network_of(sizes, hidden, output, cost, dtype, seed=3), data_of(sizes, 6, 3)
+    theta = gradients.flatten(net).astype(np.float64)
+    v = np.random.default_rng(0).standard_normal(theta.size)
+    double = network_of(sizes, hidden, output, cost)
+
+    def gradient_at(vector):
+        double.biases, double.weights = gradients.unflatten(double, vector)
+        return flat(*gradients.gradient(double, data))
+
+    right = (gradient_at(theta + h * v) - gradient_at(theta - h * v)) / (2 * h)
+    accept = 1e-6 if dtype == np.float64 else 1e-3
+    assert norm_error(gradients.hessian_vector_product(net, data, v), right) <= accept
+    double.biases, double.weights = gradients.unflatten(double, theta)
+    J = gradients.jacobian(net, data.X)
+    for k, step in enumerate(np.eye(sizes[0]) * h):
+        above, below = (double.feedforward((data.X + s * step).T.copy()).T for s in (1, -1))
+        assert norm_error(J[:, :, k], (above - below) / (2 * h)) <= accept
+
+
+@both_dtypes
+def test_saturated_costs_keep_their_digits(dtype):
+    """Where an output is 1 to rounding, the cost is still that of its weighted input."""
+    for cost, output in (("cross_entropy", "sigmoid"), ("log_likelihood", "softmax")):
+        net = network_of([1, 2], "sigmoid", output, cost, dtype)
+        net.weights, net.biases = [np.array([[60.0], [-60.0]], dtype)], [np.zeros((2, 1), dtype)]
+        found = gradients.per_sample_costs(net, Dataset([[1.0]], [[0.0, 1.0]]))
+        np.testing.assert_allclose(found, 120.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [
+    {"activation": "softmax"}, {"activation": "swish"}, {"output_activation": "softmax"},
+    {"activation": ["relu"]}, {"activation": ["relu", "sigmoid"], "output_activation": "tanh"},
+    {"initializer": "best"}, {"initializer": lambda sizes, generator: 3},
+    {"initializer": lambda sizes, generator: ([np.zeros((9, 1))], [])},
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(options):
+    """A pair that is not admitted, an unknown name, a wrong number of names: an error."""
+    with pytest.raises((ValueError, TypeError), match="expected"):
+        network2.Network([3, 4, 2], **options)
+
+
+@pytest.mark.parametrize(("name", "std"), [
+    ("glorot", np.sqrt(2 / 700)), ("he", np.sqrt(2 / 400)), ("lecun", np.sqrt(1 / 400)),
+    ("book", np.sqrt(1 / 400)), ("large", 1.0),
+])  # fmt: skip
+def test_initializers(name, std):
+    """The spread of the weights is the rule's; the new rules begin without biases."""
+    net = network2.Network([400, 300, 10], initializer=name, random_state=0)
+    assert abs(net.weights[0].std() / std - 1) < 0.01
+    assert (net.biases[0] == 0).all() == (name not in ("book", "large"))
+
+
+def test_a_file_keeps_the_activations(tmp_path):
+    """What is saved and loaded gives the same outputs, whatever its functions."""
+    net = network_of([3, 4, 2], "tanh", "softmax", "log_likelihood")
+    net.save(tmp_path / "net.json")
+    again = network2.load(tmp_path / "net.json")
+    x = np.ones((3, 1))
+    assert again.activations == ("tanh", "softmax")
+    assert (again.feedforward(x) == net.feedforward(x)).all()
+
+
+# -- optimizers ----------------------------------------------------------------------------
+
+RULES = {
+    "sgd": (optimizers.SGD(eta=0.3), reference.Momentum(0.3, 0.0)),
+    "momentum": (optimizers.SGD(eta=0.1, momentum=0.8), reference.Momentum(0.1, 0.8)),
+    "nesterov": (
+        optimizers.SGD(eta=0.1, momentum=0.8, nesterov=True),
+        reference.Momentum(0.1, 0.8, nesterov=True),
+    ),
+    "rmsprop": (optimizers.RMSprop(eta=0.01, rho=0.7), reference.RMSprop(0.01, 0.7, 1e-8)),
+    "adam": (
+        optimizers.Adam(eta=0.01, beta_1=0.8, beta_2=0.95),
+        reference.Adam(0.01, 0.8, 0.95, 1e-8),
+    ),
+    "adamw": (
+        optimizers.AdamW(eta=0.01, weight_decay=0.3),
+        reference.Adam(0.01, 0.9, 0.999, 1e-8, decay=0.3),
+    ),
+}
+
+
+def test_every_optimizer_is_tested():
+    """Each name has a rule of the reference's beside it; L-BFGS is SciPy's."""
+    assert RULES.keys() | {"lbfgs"} == optimizers.TABLE.keys()
+
+
+@pytest.mark.core
+@both_dtypes
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("penalties", [(0.0, 0.0), (0.01, 0.02)], ids=["plain", "l1 and l2"])
+@pytest.mark.parametrize("name", RULES)
+def test_a_hundred_steps(name, penalties, dtype, n_threads):
+    """Each optimizer's steps are the reference's, with a ragged last mini-batch, and weights."""
+    import copy
+
+    rule, judge = RULES[name]
+    judge = copy.deepcopy(judge)
+    l1, l2 = penalties if name != "adamw" else (penalties[0], 0.0)
+    sizes, batch, n = [4, 6, 3], 10, 95
+    net, data = network_of(sizes, "tanh", "sigmoid", "cross_entropy", dtype), data_of(sizes, n)
+    data = Dataset(data.X.astype(dtype), data.Y.astype(dtype))
+    weights = np.random.default_rng(1).uniform(0, 2, n).astype(dtype).astype(np.float64)
+    theta = gradients.flatten(net).astype(np.float64)
+    twin = network_of(sizes, "tanh", "sigmoid", "cross_entropy")
+    is_weight = np.arange(theta.size) >= sum(sizes[1:])
+    for epoch in range(10):
+        order = np.random.default_rng([7, epoch]).permutation(n)
+        for start in range(0, n, batch):
+            rows = order[start : start + batch]
+            twin.biases, twin.weights = gradients.unflatten(twin, theta)
+            g = reference_gradient(twin, data[rows], "cross_entropy", weights[rows])
+            g = g / weights[rows].sum()
+            decayed = is_weight * (l2 * theta + l1 * np.sign(theta))
+            if name == "adamw":  # the reference decays all: the biases are put back
+                before = theta
+                theta = judge.step(theta, g + decayed)
+                theta = theta + ~is_weight * (judge.eta * judge.decay * before)
+            else:
+                theta = judge.step(theta, g + decayed)
+    history = fastbp.train(
+        net, data, epochs=10, mini_batch_size=batch, optimizer=rule, l1=l1, l2=l2,
+        sample_weight=weights, random_state=7, n_threads=n_threads,
+    )  # fmt: skip
+    assert history.epochs == 10
+    # Adam divides by gradients' sizes: where those are small, rounding counts for more.
+    accept = STEPS[dtype][100] * (10 if name in ("adam", "adamw", "rmsprop") else 1)
+    error = np.abs(gradients.flatten(net) - theta).max() / max(1, np.abs(theta).max())
+    assert error <= accept
+
+
+def test_lbfgs_finds_the_minimum():
+    """The quasi-Newton method ends where the gradient, with its penalty, vanishes."""
+    pytest.importorskip("scipy", reason="L-BFGS is SciPy's")
+    sizes = [4, 3]
+    net, data = network_of(sizes, "tanh", "softmax", "log_likelihood"), data_of(sizes, 40)
+    weights = np.random.default_rng(0).uniform(0.5, 2, 40)
+    history = fastbp.train(
+        net, data, epochs=500, optimizer=optimizers.LBFGS(tolerance=1e-9), l2=0.1,
+        sample_weight=weights,
+    )  # fmt: skip
+    assert history.stopped == "converged"
+    g = reference_gradient(net, data, "log_likelihood", weights) / weights.sum()
+    g[sizes[1] :] += 0.1 * net.weights[0].ravel()
+    assert np.abs(g).max() < 1e-8
+    assert history["cost"] == sorted(history["cost"], reverse=True)
+
+
+# -- weights of samples, penalties -----------------------------------------------------------
+
+
+def trained(data, dtype=np.float64, **options):
+    """Return the parameters after some epochs from a fixed start, and the history."""
+    sizes = [data.X.shape[1], 6, 3]
+    net = network_of(sizes, "tanh", "softmax", "log_likelihood", dtype)
+    options = {"epochs": 3, "mini_batch_size": 7, "random_state": 3} | options
+    history = fastbp.train(net, data, **options)
+    return gradients.flatten(net), history
+
+
+@both_dtypes
+def test_weight_two_is_the_sample_twice(dtype):
+    """On the full batch a weight of 2 counts as a second copy, of 0 as none."""
+    data = data_of([4, 6, 3], 30)
+    counts = np.random.default_rng(0).integers(0, 3, 30)
+    repeated = data[np.repeat(np.arange(30), counts)]
+    options = {"mini_batch_size": 100, "optimizer": "sgd", "dtype": dtype, "epochs": 5}
+    weighted, history = trained(data, sample_weight=counts, **options)
+    twice, again = trained(repeated, **options)
+    error = np.abs(weighted - twice).max() / max(1, np.abs(twice).max())
+    assert error <= STEPS[dtype][10]
+    np.testing.assert_allclose(history["cost"], again["cost"], rtol=1e-5)
+
+
+def test_class_weights_are_sample_weights():
+    """A factor on a class, or the balance of all, is that factor on each of its samples."""
+    X = data_of([4, 3], 30).X
+    labels = np.array([0] * 20 + [1] * 8 + [2] * 2)
+    data = Dataset(X, labels)
+    by_class, _ = trained(data, class_weight={0: 0.5, 2: 3.0})
+    by_sample, _ = trained(data, sample_weight=np.array([0.5, 1.0, 3.0])[labels])
+    assert (by_class == by_sample).all()
+    balanced, _ = trained(data, class_weight="balanced")
+    factors = 30 / (3 * np.array([20, 8, 2]))
+    by_sample, _ = trained(data, sample_weight=factors[labels])
+    assert (balanced == by_sample).all()
+
+
+def test_l2_is_the_books_decay():
+    """With l2 = lmbda / n, plain steps are those of the book's SGD."""
+    data = data_of([4, 6, 3], 30)
+    ours = network_of([4, 6, 3], "sigmoid", "sigmoid", "cross_entropy")
+    book = network_of([4, 6, 3], "sigmoid", "sigmoid", "cross_entropy")
+    fastbp.train(
+        ours, data, epochs=1, mini_batch_size=7, optimizer=optimizers.SGD(eta=0.5), l2=0.6 / 30,
+        random_state=3,
+    )  # fmt: skip
+    order = np.random.default_rng([3, 0]).permutation(30)
+    book.SGD(data[order], 1, 7, 0.5, lmbda=0.6, shuffle=False, verbose=False)
+    assert (gradients.flatten(ours) == gradients.flatten(book)).all()
+
+
+# -- dropout ---------------------------------------------------------------------------------
+
+
+def test_dropout_keeps_the_mean():
+    """Over many samples the dropped activations have the rate, and their sum the old mean.
+
+    One step of linear units on one repeated sample: the gradient by an output weight is the
+    mean of its dropped activation times the error, which is the same in all samples.
+    """
+    rate, n = 0.3, 20000
+    net = network_of([1, 64, 1], "linear", "linear", "quadratic")
+    net.weights = [np.ones((64, 1)), np.zeros((1, 64))]
+    data = Dataset(np.ones((n, 1)), np.full((n, 1), -1.0))  # error a - y = 1
+    fastbp.train(
+        net, data, epochs=1, mini_batch_size=n, optimizer=optimizers.SGD(eta=1.0), dropout=rate,
+        random_state=0,
+    )  # fmt: skip
+    means = -net.weights[1][0]  # of 0 or 1 / (1 - rate): its deviation is sqrt(rate / (1 - rate))
+    deviation = np.sqrt(rate / (1 - rate) / n)
+    assert np.abs(means - 1).max() < 4.5 * deviation
+    assert 0.7 < means.std() / deviation < 1.3
+    assert len(set(means)) > 50, "units share their draws"
+
+
+@both_dtypes
+def test_dropout_is_a_gradient_through_the_kept(dtype):
+    """A step is that of the network without the dropped units, the kept ones scaled up."""
+    sizes, rate = [3, 8, 2], 0.5
+    for seed in range(5):
+        for hidden in ("sigmoid", "relu", "linear", "tanh", "softplus"):
+            net = network_of(sizes, hidden, "sigmoid", "cross_entropy", dtype)
+            data = data_of(sizes, 1, seed)
+            data = Dataset(data.X.astype(dtype), data.Y.astype(dtype))
+            before = [a.astype(np.float64) for a in (*net.biases, *net.weights)]
+            fastbp.train(
+                net, data, epochs=1, optimizer=optimizers.SGD(eta=1.0), dropout=[rate],
+                random_state=seed,
+            )  # fmt: skip
+            b1, b2, w1, w2 = before
+            step_b1, step_b2, step_w1, step_w2 = (
+                old - new for old, new in zip(before, (*net.biases, *net.weights), strict=True)
+            )
+            x, y = data[0]
+            value, prime = reference.ACTIVATIONS[hidden]
+            z = w1 @ x + b1
+            a1 = value(z)
+            # Which were kept shows in the step of the second weights.
+            kept = (np.abs(step_w2).max(axis=0) > 0) / (1 - rate)
+            if hidden == "relu":
+                kept[a1[:, 0] == 0] = 0
+            dropped = a1 * kept[:, None]
+            a2 = 1 / (1 + np.exp(-(w2 @ dropped + b2)))
+            delta = a2 - y
+            right = [w2.T @ delta * prime(z) * kept[:, None], delta, None, delta @ dropped.T]
+            right[2] = right[0] @ x.T
+            found = flat([step_b1, step_b2, step_w1, step_w2])
+            assert norm_error(found, flat(right)) <= 10 * GRADIENT[dtype] ** 0.9
+
+
+def test_dropout_does_not_depend_on_threads_or_pauses(monkeypatch):
+    """The same bits with one thread and with two, and where each look at the clock returns."""
+    from fastbp import training
+
+    data = data_of([30, 3], 400)
+    options = {"dropout": 0.4, "mini_batch_size": 150, "optimizer": "adam", "epochs": 2}
+    whole, _ = trained(data, **options)
+    monkeypatch.setattr(training, "_SECONDS", 0.0)
+    paused, _ = trained(data, **options)
+    assert (whole == paused).all()
+    monkeypatch.setattr("fastbp._threads._WORK", 1.0)
+    shared, _ = trained(data, n_threads=2, **options)
+    assert (whole == shared).all()
+
+
+# -- schedules, stopping, callbacks ------------------------------------------------------------
+
+
+def test_schedules():
+    """Each schedule's factors are those of its formula."""
+    history = {}
+    assert [schedules.constant()(e, history) for e in range(3)] == [1, 1, 1]
+    assert [schedules.step(2, 0.1)(e, history) for e in range(5)] == [1, 1, 0.1, 0.1, 0.1**2]
+    assert [schedules.inverse(0.5)(e, history) for e in range(3)] == [1, 1 / 1.5, 0.5]
+    cosine = schedules.cosine(4, 0.2)
+    np.testing.assert_allclose([cosine(e, history) for e in (0, 2, 4, 9)], [1, 0.6, 0.2, 0.2])
+
+
+def test_the_books_halving():
+    """Two epochs without a better accuracy halve eta; below 1/128 the run ends."""
+    halving, accuracy, factors = schedules.halving(2), [], []
+    for epoch, now in enumerate([0.5, 0.6, 0.6, 0.5, 0.7, 0.7, 0.7] + [0.1] * 20):
+        factors.append(halving(epoch, {"validation_accuracy": accuracy}))
+        accuracy.append(now)
+    assert factors[:8] == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+    assert factors[-1] is None
+    assert 1 / 128 in factors
+    assert None not in factors[: factors.index(1 / 128)]
+
+
+def test_a_schedule_rules_the_steps():
+    """The factor is on eta, the history has the product, and None ends the run."""
+    data = data_of([4, 3], 20)
+    seen = []
+
+    def schedule(epoch, history):
+        seen.append(epoch)
+        return 0.0 if epoch < 2 else None
+
+    theta, history = trained(data, optimizer=optimizers.SGD(eta=0.5), schedule=schedule)
+    still, _ = trained(data, epochs=0)
+    assert (theta == still).all()
+    assert history["eta"] == [0.0, 0.0]
+    assert (history.stopped, seen) == ("schedule", [0, 1, 2])
+
+
+def test_early_stopping_restores_the_best():
+    """The run ends so many epochs after the best one, with that one's parameters."""
+    data, validation = data_of([4, 3], 30, 0), data_of([4, 3], 300, 1)
+    states = []
+    options = {
+        "optimizer": optimizers.SGD(eta=3.0), "validation": validation, "epochs": 500,
+        "callbacks": [lambda net, history: states.append(gradients.flatten(net))],
+    }  # fmt: skip
+    theta, history = trained(data, early_stopping=4, **options)
+    assert history.stopped == "early stopping"
+    scores = history["validation_accuracy"]
+    assert history.best_epoch == scores.index(max(scores))
+    assert history.epochs == history.best_epoch + 5
+    assert (theta == states[history.best_epoch]).all()
+    states.clear()
+    stopping = fastbp.EarlyStopping(4, restore_best=False)
+    theta, history = trained(data, early_stopping=stopping, **options)
+    assert (theta == states[-1]).all()
+
+
+def test_callbacks_read_stop_and_raise():
+    """A callback sees the network of its epoch; True ends the run; what it raises comes out."""
+    data = data_of([4, 3], 30)
+    seen = []
+
+    def watch(net, history):
+        seen.append((gradients.flatten(net), history.epochs))
+        return len(seen) == 2
+
+    theta, history = trained(data, callbacks=[watch], epochs=9)
+    assert [epochs for _, epochs in seen] == [1, 2]
+    assert (history.stopped, history.epochs) == ("callback", 2)
+    assert (theta == seen[-1][0]).all()
+    net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+
+    def fail(net, history):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fastbp.train(net, data, epochs=3, mini_batch_size=7, random_state=3, callbacks=[fail])
+    one, _ = trained(data, epochs=1)
+    assert (gradients.flatten(net) == one).all()
+
+
+def test_the_history_is_true():
+    """Costs and accuracies are those of the network as it was, penalties with the training's."""
+    data, validation = data_of([4, 3], 30), Dataset(data_of([4, 3], 9, 1).X, [0, 1, 2] * 3)
+    net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+    history = fastbp.train(net, data, epochs=3, l1=0.01, l2=0.1, validation=validation)
+    penalty = sum(0.01 * np.abs(w).sum() + 0.05 * (w**2).sum() for w in net.weights)
+    cost = gradients.per_sample_costs(net, data).mean() + penalty
+    np.testing.assert_allclose(history["cost"][-1], cost, rtol=1e-12)
+    np.testing.assert_allclose(
+        history["validation_cost"][-1], gradients.per_sample_costs(net, validation).mean()
+    )
+    assert history["validation_accuracy"][-1] == net.accuracy(validation) / 9
+    assert len(history["seconds"]) == 3
+    assert history["eta"] == [0.001] * 3
+
+
+# -- resume ------------------------------------------------------------------------------------
+
+OPTIONS = {
+    "optimizer": "adam", "dropout": 0.2, "l2": 1e-3, "schedule": schedules.step(2),
+    "validation": data_of([4, 3], 40, 9), "early_stopping": 30, "epochs": 12,
+}  # fmt: skip
+
+
+def test_a_resumed_run_has_the_same_bits(tmp_path):
+    """A run in two parts ends like one, parameters and history; a run that is over stays."""
+    data = data_of([4, 3], 50)
+    whole, history = trained(data, **OPTIONS)
+    keep = fastbp.Checkpoint(tmp_path / "run.npz", every=2)
+    trained(data, **OPTIONS | {"epochs": 5}, checkpoint=keep)
+    parts, again = trained(data, **OPTIONS, checkpoint=keep)
+    assert (parts == whole).all()
+    for key in ("cost", "accuracy", "validation_cost", "eta"):
+        assert again[key] == history[key]
+    over, once_more = trained(data, **OPTIONS, checkpoint=keep)
+    assert (over == whole).all()
+    assert once_more.epochs == 12
+    assert os.listdir(tmp_path) == ["run.npz"]
+
+
+RUN = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import numpy as np, fastbp
+import test_training as t
+data = t.data_of([4, 3], 3000)
+theta, history = t.trained(
+    data, **t.OPTIONS | {"epochs": 60, "early_stopping": None},
+    checkpoint=fastbp.Checkpoint(sys.argv[1]),
+)
+np.save(sys.argv[1] + ".end.npy", theta)
+"""
+
+
+def test_killed_and_resumed_has_the_same_bits(tmp_path):
+    """A process that is killed at random moments, and started again, ends like one that is not."""
+    here = os.path.dirname(__file__)
+
+    def start(name):
+        return subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path / name), here])
+
+    start("whole.npz").wait()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        process = start("killed.npz")
+        time.sleep(rng.uniform(0.25, 0.5))
+        process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        process.wait()
+    assert start("killed.npz").wait() == 0
+    ends = [(tmp_path / f"{name}.npz.end.npy").read_bytes() for name in ("whole", "killed")]
+    assert ends[0] == ends[1]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    """Other options, or another file, are an error that changes neither network nor file."""
+    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run.npz")
+    trained(data, checkpoint=keep)
+    before = (tmp_path / "run.npz").read_bytes()
+    for options in ({"l2": 0.5}, {"mini_batch_size": 8}, {"optimizer": "sgd"}, {"dropout": 0.1}):
+        with pytest.raises(ValueError, match=r"run.npz: expected .*, as the run in this file"):
+            trained(data, checkpoint=keep, **options)
+    assert (tmp_path / "run.npz").read_bytes() == before
+    (tmp_path / "run.npz").write_bytes(before[:-100])
+    with pytest.raises(ValueError, match="expected a checkpoint"):
+        trained(data, checkpoint=keep)
+
+
+# -- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [
+    {"epochs": -1}, {"mini_batch_size": 0}, {"optimizer": "best"}, {"l1": -1}, {"l2": np.nan},
+    {"dropout": 1.0}, {"dropout": [0.1, 0.2]}, {"clip_norm": 0}, {"sample_weight": [1.0]},
+    {"class_weight": {7: 1.0}}, {"class_weight": "even"}, {"early_stopping": 3},
+    {"early_stopping": 0, "validation": data_of([4, 3], 5)}, {"validation": data_of([5, 3], 5)},
+    {"random_state": -1}, {"n_threads": 0}, {"optimizer": "adamw", "l2": 0.1},
+    {"optimizer": "lbfgs", "dropout": 0.1}, {"schedule": lambda epoch, history: "fast"},
+])  # fmt: skip
+def test_bad_options_change_nothing(options):
+    """Each is one clear error, and the network stays as it was."""
+    net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+    before, state = gradients.flatten(net), np.random.get_state()[1].tobytes()
+    with pytest.raises((ValueError, TypeError), match=r": expected .*, got "):
+        fastbp.train(net, data_of([4, 3], 20), **{"epochs": 2} | options)
+    assert (gradients.flatten(net) == before).all()
+    assert np.random.get_state()[1].tobytes() == state
+
+
+@pytest.mark.parametrize(("kind", "numbers"), [
+    (optimizers.SGD, {"eta": -1.0}), (optimizers.SGD, {"momentum": 1.0}),
+    (optimizers.Adam, {"beta_1": 1.0}), (optimizers.Adam, {"epsilon": np.inf}),
+    (optimizers.RMSprop, {"rho": -0.1}), (optimizers.AdamW, {"weight_decay": "much"}),
+])  # fmt: skip
+def test_bad_numbers_of_an_optimizer(kind, numbers):
+    """A number out of its range is refused where it is given."""
+    with pytest.raises((ValueError, TypeError), match=": expected "):
+        kind(**numbers)
+
+
+def test_a_network_with_parts_of_ones_own_is_refused():
+    """The core cannot take a user's cost or methods: that is said, with the way out."""
+
+    class Own(network2.CrossEntropyCost):
+        @staticmethod
+        def delta(z, a, y):
+            return 2 * (a - y)
+
+    with pytest.raises(ValueError, match="SGD takes a network with parts of your own"):
+        fastbp.train(network2.Network([4, 3], Own), data_of([4, 3], 20), epochs=1)
+
+
+def test_divergence_is_an_error_and_rolled_back():
+    """Steps that explode raise, and the network is finite."""
+    net = network_of([4, 6, 3], "relu", "linear", "quadratic")
+    with pytest.raises(fastbp.DivergenceError, match="try a smaller eta"):
+        fastbp.train(
+            net, data_of([4, 3], 300), epochs=500, optimizer=optimizers.SGD(eta=1e6)
+        )  # fmt: skip
+    assert all(np.isfinite(a).all() for a in (*net.biases, *net.weights))
