@@ -30,7 +30,7 @@ lint:  ## ruff, mypy, stubtest
 	$(PYTHON) -m mypy.stubtest fastbp
 
 bench:  ## compare speeds, and write all tables; close other programs first
-	for program in speed book growth chapter2; do \
+	for program in speed book growth chapter2 gradients; do \
 	    $(PYTHON) benchmarks/$$program.py --write || exit 1; done
 
 .PHONY: help build debug test core levels published lint bench

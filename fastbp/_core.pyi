@@ -13,6 +13,8 @@ INPUT_BOUND: Final[float]
 LAYOUT_COLUMNS: Final[dict[str, int]]
 ACTIVATIONS: Final[dict[str, int]]
 COSTS: Final[dict[str, int]]
+LEAKAGE: Final[float]
+OPTIMIZERS: Final[dict[str, int]]
 
 def use(table: object) -> None: ...
 def feedforward(
@@ -83,6 +85,25 @@ class Run:
     def pull(self, out: NDArray[Any], of_outputs: bool) -> None: ...
     def hessian(self, direction: NDArray[Any], out: NDArray[Any], add: bool) -> None: ...
 
+@final
+class Options:
+    def __init__(
+        self,
+        max_norm: float,
+        weights: NDArray[Any] | None,
+        optimizer: int,
+        l1: float,
+        l2: float,
+        first: float,
+        second: float,
+        epsilon: float,
+        moments: NDArray[Any] | None,
+        rates: NDArray[Any] | None,
+        seed: int,
+        updates: int,
+        drawn: int,
+    ) -> None: ...
+
 def train(
     params: NDArray[Any],
     grads: NDArray[Any],
@@ -98,7 +119,7 @@ def train(
     rate: float,
     decay: float,
     seconds: float,
-    max_norm: float = ...,
+    options: Options | None = None,
     part: int = 0,
     parts: int = 1,
     team: NDArray[intp] | None = None,

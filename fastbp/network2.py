@@ -562,9 +562,8 @@ def from_json(data: Any, where: str, *, cost: Any = None, dtype: DTypeLike = np.
         cost = COSTS[data["cost"]]
     try:
         sizes = parameters.check_sizes(data["sizes"])
-        # Made as the book makes it, by a constructor that draws: the global stream moves alike.
         names = data.get("activations") or ["sigmoid"] * (len(sizes) - 1)
-        net = Network(data["sizes"], cost=cost, dtype=dtype, activation=names)
+        names = _activations(names, None, len(sizes) - 1, _compiled(cost))
         layout = parameters.layout(sizes, np.dtype(dtype))
         biases, weights = layout.check(
             [np.array(b) for b in data["biases"]],
@@ -573,6 +572,8 @@ def from_json(data: Any, where: str, *, cost: Any = None, dtype: DTypeLike = np.
         )
     except (TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{where}: {error}") from None
+    # Made as the book makes it, by a constructor that draws: the global stream moves alike.
+    net = Network(data["sizes"], cost=cost, dtype=dtype, activation=names)
     net._commit(biases, weights)
     return net
 

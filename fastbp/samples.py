@@ -209,7 +209,10 @@ def dataset(data: Any, sizes: tuple[int, ...], where: str, *, targets: bool = Tr
 
 
 def _are_arrays(X: Any, Y: Any) -> bool:
-    return not isinstance(X, tuple) and np.ndim(X) == 2 and np.ndim(Y) in (1, 2)
+    try:
+        return not isinstance(X, tuple) and np.ndim(X) == 2 and np.ndim(Y) in (1, 2)
+    except ValueError:  # lists of arrays of several shapes: two pairs, or the gate says what
+        return False
 
 
 def _is_label(pair: Any) -> bool:

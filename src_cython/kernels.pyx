@@ -88,6 +88,12 @@ cdef extern from "simd.h" nogil:
     void exponential_double(Py_ssize_t, double*) noexcept
     void decay_float(Py_ssize_t, float*) noexcept
     void decay_double(Py_ssize_t, double*) noexcept
+    void transpose_float(
+        Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, float*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    void transpose_double(
+        Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double*, Py_ssize_t
+    ) noexcept  # fmt: skip
     double squares_float(Py_ssize_t, const float*) noexcept
     double squares_double(Py_ssize_t, const double*) noexcept
     bint finite_float(Py_ssize_t, const float*) noexcept

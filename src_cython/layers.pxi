@@ -92,17 +92,14 @@ cdef inline void multiply(
         )  # fmt: skip
 
 
-cdef void transpose(
+cdef inline void transpose(
     Py_ssize_t n, Py_ssize_t m, const real* source, Py_ssize_t row, real* target, Py_ssize_t column
 ) noexcept nogil:
     """Copy source (n, m), rows `row` apart, to target (m, n), rows `column` apart."""
-    # In squares, whose lines stay in the first cache until they are used up.
-    cdef Py_ssize_t i, j, i_0, j_0
-    for j_0 in range(0, m, 32):
-        for i_0 in range(0, n, 32):
-            for j in range(j_0, min(j_0 + 32, m)):
-                for i in range(i_0, min(i_0 + 32, n)):
-                    target[j * column + i] = source[i * row + j]
+    if real is float:
+        transpose_float(n, m, source, row, target, column)
+    else:
+        transpose_double(n, m, source, row, target, column)
 
 
 cdef void layer_forward(

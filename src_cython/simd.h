@@ -35,6 +35,9 @@
  *
  * tanh, softplus (ln(1 + exp z)), exponential and decay (1 - exp(-z)) work in place like sigmoid.
  *
+ * transpose(n, m, source, row, target, column) copies n rows of m values, `row` apart, to m rows
+ * of n values, `column` apart.
+ *
  * finite(n, values) is whether all of any n values are; squares(n, values) the sum of their
  * squares, in double.
  *

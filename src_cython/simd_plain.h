@@ -88,6 +88,17 @@ static REAL NAME(combine)(
     return bad;
 }
 
+static void NAME(transpose)(
+    ptrdiff_t n, ptrdiff_t m, const REAL *source, ptrdiff_t row, REAL *target, ptrdiff_t column)
+{
+    enum { LARGE = 32 }; /* squares whose lines stay in the first cache */
+    for (ptrdiff_t j_0 = 0; j_0 < m; j_0 += LARGE)
+        for (ptrdiff_t i_0 = 0; i_0 < n; i_0 += LARGE)
+            for (ptrdiff_t j = j_0; j < m && j < j_0 + LARGE; j++)
+                for (ptrdiff_t i = i_0; i < n && i < i_0 + LARGE; i++)
+                    target[j * column + i] = source[i * row + j];
+}
+
 static double NAME(squares)(ptrdiff_t n, const REAL *values)
 {
     double total = 0;

@@ -410,6 +410,62 @@ static REAL NAME(combine)(
     return bad;
 }
 
+/* Squares of SMALL x SMALL values, turned in registers of 16 bytes. */
+#define SMALL ((ptrdiff_t)(16 / sizeof(REAL)))
+typedef REAL NAME(small) __attribute__((vector_size(16), may_alias, aligned(sizeof(REAL))));
+typedef REAL NAME(lane) __attribute__((vector_size(16)));
+#ifdef __clang__
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef INTEGER NAME(places) __attribute__((vector_size(16)));
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (NAME(places)){__VA_ARGS__})
+#endif
+
+static inline void NAME(turn)(const REAL *source, ptrdiff_t row, REAL *target, ptrdiff_t column)
+{
+#define ROW(i) (*(const NAME(small) *)(source + (i) * row))
+#define COLUMN(j) (*(NAME(small) *)(target + (j) * column))
+    const NAME(lane) a = ROW(0), b = ROW(1);
+#if MANTISSA_BITS == 23
+    const NAME(lane) c = ROW(2), d = ROW(3);
+    const NAME(lane) ab = PICK(a, b, 0, 4, 1, 5), cd = PICK(c, d, 0, 4, 1, 5);
+    const NAME(lane) ab_2 = PICK(a, b, 2, 6, 3, 7), cd_2 = PICK(c, d, 2, 6, 3, 7);
+    COLUMN(0) = PICK(ab, cd, 0, 1, 4, 5);
+    COLUMN(1) = PICK(ab, cd, 2, 3, 6, 7);
+    COLUMN(2) = PICK(ab_2, cd_2, 0, 1, 4, 5);
+    COLUMN(3) = PICK(ab_2, cd_2, 2, 3, 6, 7);
+#else
+    COLUMN(0) = PICK(a, b, 0, 2);
+    COLUMN(1) = PICK(a, b, 1, 3);
+#endif
+#undef ROW
+#undef COLUMN
+}
+
+static void NAME(transpose)(
+    ptrdiff_t n, ptrdiff_t m, const REAL *source, ptrdiff_t row, REAL *target, ptrdiff_t column)
+{
+    /* In larger squares, whose lines stay in the first cache until they are used up. */
+    enum { LARGE = 32 };
+    for (ptrdiff_t j_0 = 0; j_0 < m; j_0 += LARGE)
+        for (ptrdiff_t i_0 = 0; i_0 < n; i_0 += LARGE) {
+            const ptrdiff_t j_1 = j_0 + LARGE < m ? j_0 + LARGE : m;
+            const ptrdiff_t i_1 = i_0 + LARGE < n ? i_0 + LARGE : n;
+            const ptrdiff_t j_whole = j_1 - (j_1 - j_0) % SMALL;
+            const ptrdiff_t i_whole = i_1 - (i_1 - i_0) % SMALL;
+            for (ptrdiff_t j = j_0; j < j_whole; j += SMALL) {
+                for (ptrdiff_t i = i_0; i < i_whole; i += SMALL)
+                    NAME(turn)(source + i * row + j, row, target + j * column + i, column);
+                for (ptrdiff_t i = i_whole; i < i_1; i++)
+                    for (ptrdiff_t k = j; k < j + SMALL; k++)
+                        target[k * column + i] = source[i * row + k];
+            }
+            for (ptrdiff_t j = j_whole; j < j_1; j++)
+                for (ptrdiff_t i = i_0; i < i_1; i++)
+                    target[j * column + i] = source[i * row + j];
+        }
+}
+
 /* Sums in double also of floats: the squares of large ones are beyond a float. */
 typedef double NAME(wide) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef REAL NAME(narrow) __attribute__((
@@ -450,6 +506,8 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef BITS
 #undef SIZE
 #undef UNROLL
+#undef SMALL
+#undef PICK
 #undef IN_PLACE
 #undef TILE
 #undef PIECES

@@ -304,14 +304,18 @@ def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
     -----
     sum_l (delta_l . delta_l') (a_{l-1} . a_{l-1}' + 1), of errors and activations alone.
     """
+    sizes = net._checked()[0].sizes
+    data = samples.dataset(data, sizes, "data")
+    if other is not None:
+        other = samples.dataset(other, sizes, "other")
     if net._compiled_cost() is None:
         rows = per_sample_gradients(net, data, flat=True)
         columns = rows if other is None else per_sample_gradients(net, other, flat=True)
         return np.asarray(rows @ columns.T)  # type: ignore[union-attr]
-    errors, above = deltas(net, data), activations(net, _inputs(net, data))
+    errors, above = deltas(net, data), activations(net, data)
     errors_2, above_2 = errors, above
     if other is not None:
-        errors_2, above_2 = deltas(net, other), activations(net, _inputs(net, other))
+        errors_2, above_2 = deltas(net, other), activations(net, other)
     gram = np.zeros((len(errors[0]), len(errors_2[0])), net.dtype)
     for start in range(0, len(gram), 1024):  # rows at a time: the temporaries stay small
         piece = slice(start, start + 1024)
@@ -525,7 +529,7 @@ def cost_of(net: Net) -> Any:
         raise TypeError(text("net", expected, got, "network2.Network takes cost=, with fn"))
     if isinstance(cost, str) and net._own_functions() is not None:
         # The named costs reckon with our own activations.
-        return net.cost.fn if hasattr(net, "cost") else _half_square
+        return _half_square if cost == "quadratic" else net.cost.fn
     return cost
 
 
@@ -538,10 +542,6 @@ def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
     for piece, run in work.runs():
         run.values([array[piece] for array in out], errors)
     return out
-
-
-def _inputs(net: Net, data: Any) -> Array:
-    return samples.dataset(data, net._checked()[0].sizes, "data", targets=False).X
 
 
 def _jacobian_with(net: Net, data: Any, functions: list[Activation]) -> Array:

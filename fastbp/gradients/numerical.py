@@ -198,6 +198,7 @@ def check_gradient(
     """
     if method not in ("complex", "central"):
         raise ValueError(text("method", "'complex' or 'central'", repr(method)))
+    data = samples.dataset(data, net._checked()[0].sizes, "data")  # once: generators yield once
     judge = _Cost(net, data, "sum", cost)
     found = [np.asarray(a, np.float64).ravel() for part in gradient(net, data, reduction="sum")
              for a in part]  # fmt: skip
@@ -257,7 +258,7 @@ class _Cost:
             output = self.layout.activations[-1]
             return costs(self._cost, output, z.T, self._Y.T).sum() / self._divisor
         columns = zip(a.T[:, :, None], self._Y.T[:, :, None], strict=True)
-        return sum(self._cost(*pair) for pair in columns) / self._divisor
+        return sum(np.sum(self._cost(*pair)) for pair in columns) / self._divisor
 
     def slope_complex(self, piece: slice, direction: Array) -> float:
         """Return the derivative along a direction of some of the parameters."""

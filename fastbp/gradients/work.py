@@ -27,6 +27,7 @@ class Net(Protocol):
 
     biases: Any
     weights: Any
+    cost: Any  # of network2's
     dtype: np.dtype[Any]
 
     def backprop(self, x: Any, y: Any) -> Nablas: ...
