@@ -154,6 +154,8 @@ class _Fit:
         self.max_norm = np.inf
         if clip_norm is not None:
             self.max_norm = _checks.number(clip_norm, "clip_norm", above=0.0)
+        if isinstance(optimizer, LBFGS) and (self.rates is not None or clip_norm is not None):
+            raise ValueError(text("optimizer", "no dropout or clip_norm with L-BFGS", "some"))
         self.weights = self._sample_weights(sample_weight, class_weight)
         self.early = early_stopping
         if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
@@ -285,9 +287,7 @@ class _Fit:
     # -- L-BFGS ------------------------------------------------------------------------
 
     def _quasi_newton(self, epochs: int) -> None:
-        optimize = _needed("scipy.optimize", "optimizer", "SciPy, for L-BFGS", "scipy")
-        if self.rates is not None or self.max_norm < np.inf:
-            raise ValueError(text("optimizer", "no dropout or clip_norm with L-BFGS", "some"))
+        optimize = _needed("scipy.optimize", "optimizer", "SciPy, for L-BFGS", "fastbp[lbfgs]")
         method, layout, net = self.optimizer, self.layout, self.net
         assert isinstance(method, LBFGS)
         parameters = net._checked()[1:]
