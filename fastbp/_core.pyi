@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 SUPPORTED: Final[tuple[str, ...]]
 ALIGNMENT: Final[int]
 TEAM: Final[int]
+BLOCK_ROWS: Final[int]
 INPUT_BOUND: Final[float]
 LAYOUT_COLUMNS: Final[dict[str, int]]
 ACTIVATIONS: Final[dict[str, int]]

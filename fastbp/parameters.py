@@ -25,7 +25,6 @@ _MOST_PARAMETERS = 2**48  # 2 PiB of float64: no machine has them, and no offset
 # Multiply-adds of one pass over a block of samples: all three passes take some 60 ms, so that
 # Ctrl-C is seen in time. That many rows are few enough for the samples to fit the second cache.
 _BLOCK_WORK = 2**23 * kernels.VECTOR
-_BLOCK_ROWS = 128
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -87,7 +86,7 @@ class Layout:
         self.units = unit  # activations of one sample, all layers and padding
         self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
         rows: int = max(1, _BLOCK_WORK // offset)
-        self.block_rows = min(_BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
+        self.block_rows = min(core.BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
         self.rows_per_call = max(self.block_rows, 2 * _BLOCK_WORK // offset)
 
     def rows(self, n: int) -> int:

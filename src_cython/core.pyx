@@ -47,6 +47,7 @@ SUPPORTED = ("base",) + ("x86v3",) * has_v3() + ("x86v4",) * has_v4()
 INPUT_BOUND = BOUND
 ALIGNMENT = LINE
 TEAM = TEAM_LENGTH if FASTBP_TEAMS else 0  # words; 0: this build computes with one thread
+BLOCK_ROWS = BLOCK
 LAYOUT_COLUMNS = Layer(0, 1, 2, 3, 4, 5)  # as a dict of names
 ACTIVATIONS = {
     "linear": LINEAR,

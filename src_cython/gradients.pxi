@@ -11,8 +11,8 @@ cdef void take(
     """Carry n samples of the order forward and backward."""
     cdef const real* weights = <const real*> run.weights
     cdef Py_ssize_t s
-    gather(run, <const real*> run.Y, position, 0, n, scratch)
-    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
+    gather(run, <const real*> run.Y, position, 0, n, scratch, False)
+    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, False)
     block_errors(run.layers, run.last, scratch, run.rows, 0, n, run.cost, <real> run.scale)
     block_backward(
         params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
@@ -157,7 +157,7 @@ cdef void gradient_of(
         block_gradient(
             run.layers, run.last, scratch, deltas, run.rows, n,
             FROM_C if total.add or position else FROM_ZERO, <real> 1, <real*> run.turned, 0, 1,
-            <real*> total.grads, NULL,
+            <real*> total.grads, NULL, False,
         )  # fmt: skip
 
 
@@ -201,7 +201,7 @@ cdef void values_of(
                 load(
                     run.inputs, run.order[position + s], scratch + s * run.layers[0].width
                 )
-            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
+            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, False)
         for l in range(first, run.last + 1):
             for s in range(n):
                 copy(
@@ -279,7 +279,7 @@ cdef void pull_of(
         if of_outputs:
             for s in range(n):
                 load(run.inputs, run.order[position + s], scratch + s * inputs.width)
-            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
+            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, False)
         else:
             take(run, params, scratch, position, n)
         for j in range(times):
@@ -398,7 +398,7 @@ cdef void hessian_of(
                 ddelta[i] += work[i]
         block_gradient(
             layers, last, scratch, ddelta, rows, n, FROM_C if add or position else FROM_ZERO,
-            <real> 1, turned, 0, 1, out, NULL,
+            <real> 1, turned, 0, 1, out, NULL, False,
         )  # fmt: skip
         for l in range(2, last + 1):
             layer = layers + l

@@ -25,6 +25,9 @@ cdef struct Layer:
     Py_ssize_t unit  # of the layer's activations in scratch, per row of scratch
     Py_ssize_t activation
 
+cdef enum:
+    BLOCK = 128  # samples at most that scratch holds where blocks are passed on one by one
+
 cdef enum Activation:
     LINEAR
     SIGMOID

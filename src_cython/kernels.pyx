@@ -5,6 +5,7 @@
 #   simd.h          the kernels that must fill the vector units: multiply, sigmoid and others
 #   threads.h       how threads that share a mini-batch wait for each other
 #   functions.pxi   activations and costs: one switch per question
+#   sparse.pxi      the first layer, for inputs most of which are 0
 #   layers.pxi      one layer of a block of samples, and all layers: forward, backward, update
 #   passes.pxi      all samples, block by block: outputs, mini-batches
 #   gradients.pxi   the same: sums of gradients, norms, one for each sample, Hessian products
@@ -14,7 +15,7 @@
 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, exp, fabs, pow, sqrt, sqrtf
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from interface cimport *
 
@@ -70,6 +71,7 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t n
         Py_ssize_t done
         int lines
+    void fastbp_fetch(fastbp_ahead*, int) noexcept
     void multiply_float(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
         const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float, fastbp_ahead*
@@ -93,6 +95,28 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
     void transpose_double(
         Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    Py_ssize_t list_nonzeros_float(
+        Py_ssize_t, const float*, const float*, uint16_t*
+    ) noexcept  # fmt: skip
+    Py_ssize_t list_nonzeros_double(
+        Py_ssize_t, const double*, const double*, uint16_t*
+    ) noexcept  # fmt: skip
+    void sum_listed_float(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, Py_ssize_t,
+        const float*, Py_ssize_t, float*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    void sum_listed_double(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, Py_ssize_t,
+        const double*, Py_ssize_t, double*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    void add_listed_float(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, Py_ssize_t,
+        const float*, Py_ssize_t, float*, Py_ssize_t
+    ) noexcept  # fmt: skip
+    void add_listed_double(
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, Py_ssize_t,
+        const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip
     double squares_float(Py_ssize_t, const float*) noexcept
     double squares_double(Py_ssize_t, const double*) noexcept
@@ -123,6 +147,7 @@ cdef enum:
     MANY = 64  # samples, and outputs, from which on transposing the activations pays
 
 include "functions.pxi"
+include "sparse.pxi"
 include "layers.pxi"
 include "gradients.pxi"
 include "passes.pxi"

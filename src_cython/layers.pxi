@@ -161,9 +161,8 @@ cdef void layer_gradient(
     real* G,            # IN/OUT  (fan_in + 1, width)
     fastbp_ahead* ahead,
 ) noexcept nogil:
-    """Compute a^T delta (BP4), and for the bias the sum of delta (BP3), from that start."""
-    cdef Py_ssize_t s, j, own = min(high, fan_in) - low, x_row = 1, x_term = width_in
-    cdef real* bias = G + fan_in * width
+    """Compute a^T delta (BP4), from that start; not for the bias."""
+    cdef Py_ssize_t own = min(high, fan_in) - low, x_row = 1, x_term = width_in
     a += low
     if n >= MANY and width >= MANY:
         # The terms of a sum, one input of all samples, side by side.
@@ -174,8 +173,17 @@ cdef void layer_gradient(
         start, own, width, n, a, x_row, x_term, delta, width, G + low * width, width,
         NULL, scale, ahead,
     )  # fmt: skip
-    if high <= fan_in:
-        return
+
+
+cdef void bias_gradient(
+    Py_ssize_t n,
+    Py_ssize_t width,
+    const real* delta,  # IN      (n, width)
+    int start,          # IN      FROM_ZERO, or another to add to what is there
+    real* bias,         # IN/OUT  (width,)
+) noexcept nogil:
+    """Compute the sum of delta (BP3), from that start."""
+    cdef Py_ssize_t s, j
     if start == FROM_ZERO:
         clear(width, bias)
     for s in range(n):
@@ -251,6 +259,7 @@ cdef void block_forward(
     Py_ssize_t n,
     const Dropout* dropout,  # IN   or NULL
     uint64_t drawn,          # IN   samples before the first of scratch
+    bint sparse,             # IN   whether there are lists of inputs (sparse.pxi)
 ) noexcept nogil:
     """Compute the activations of every layer, of n samples from the first on.
 
@@ -262,16 +271,22 @@ cdef void block_forward(
     for l in range(1, last + 1):
         width = layers[l].width
         a = scratch + place(layers, l, rows, first)
-        layer_forward(
-            FROM_ROW,
-            n,
-            layers[l].fan_in,
-            width,
-            layers[l - 1].width,
-            params + layers[l].offset,
-            scratch + place(layers, l - 1, rows, first),
-            a,
-        )
+        if sparse and l == 1:
+            sparse_forward(
+                layers, first, n, params + layers[l].offset, scratch, scratch + kind,
+                scratch + rows * layers[l].unit,
+            )  # fmt: skip
+        else:
+            layer_forward(
+                FROM_ROW,
+                n,
+                layers[l].fan_in,
+                width,
+                layers[l - 1].width,
+                params + layers[l].offset,
+                scratch + place(layers, l - 1, rows, first),
+                a,
+            )
         activate(<int> layers[l].activation, n, layers[l].fan_out, width, a)
         if dropout != NULL and dropout.rates[l] > 0:
             copy(n * width, a, a + 2 * kind)
@@ -353,26 +368,29 @@ cdef void block_gradient(
     Py_ssize_t parts,     # IN      of so many
     real* grads,          # IN/OUT
     fastbp_ahead* ahead,  # IN      to be fetched meanwhile, or NULL
+    bint sparse,          # IN      whether there are lists of inputs (sparse.pxi)
 ) noexcept nogil:
     """Compute the gradient of n samples, from that start."""
-    cdef Py_ssize_t l, matrix_rows
+    cdef Py_ssize_t l, low, high, width, fan_in
+    cdef const real* a
+    cdef const real* delta
+    cdef real* G
     for l in range(1, last + 1):
-        matrix_rows = layers[l].fan_in + 1
-        layer_gradient(
-            n,
-            share(matrix_rows, part, parts),
-            share(matrix_rows, part + 1, parts),
-            layers[l].fan_in,
-            layers[l].width,
-            layers[l - 1].width,
-            activations + rows * layers[l - 1].unit,
-            deltas + rows * layers[l].unit,
-            start,
-            scale,
-            turned,
-            grads + layers[l].offset,
-            ahead if l == 1 else NULL,
-        )
+        width, fan_in = layers[l].width, layers[l].fan_in
+        low, high = share(fan_in + 1, part, parts), share(fan_in + 1, part + 1, parts)
+        a, delta = activations + rows * layers[l - 1].unit, deltas + rows * layers[l].unit
+        G = grads + layers[l].offset
+        if sparse and l == 1:
+            sparse_gradient(
+                layers, n, low, min(high, fan_in), a, deltas, delta, start, scale, G, ahead
+            )
+        else:
+            layer_gradient(
+                n, low, high, fan_in, width, layers[l - 1].width, a, delta, start, scale, turned,
+                G, ahead if l == 1 else NULL,
+            )  # fmt: skip
+        if high > fan_in:
+            bias_gradient(n, width, delta, start, G + fan_in * width)
 
 
 cdef inline void optimize(

@@ -28,12 +28,16 @@ cdef void forward_of(
 ) noexcept nogil:
     cdef const Layer* last = run.layers + run.last
     cdef const real* a = scratch + run.rows * last.unit
+    cdef real* lists = scratch + run.rows * total_width(run.layers, run.last)
+    cdef bint sparse = mostly_zeros(run, start, stop)
     cdef Py_ssize_t s, n
     while start < stop:
         n = min(run.rows, stop - start)
         for s in range(n):
             load(run.inputs, start + s, scratch + s * run.layers[0].width)
-        block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0)
+        if sparse:
+            list_inputs(run.layers, 0, n, scratch, lists)
+        block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
         for s in range(n):
             copy(last.fan_out, a + s * last.width, out + (start + s) * last.fan_out)
         start += n
@@ -46,15 +50,19 @@ cdef void gather(
     Py_ssize_t first,
     Py_ssize_t n,
     real* scratch,  # OUT  activations of layer 0, and targets in place of the last delta
+    bint sparse,    # IN   whether to make lists of the inputs (sparse.pxi)
 ) noexcept nogil:
     """Bring n samples, from the first on, to where forward and backward expect them."""
     cdef const Layer* out = run.layers + run.last
-    cdef real* delta = scratch + run.rows * (total_width(run.layers, run.last) + out.unit)
+    cdef real* deltas = scratch + run.rows * total_width(run.layers, run.last)
+    cdef real* delta = deltas + run.rows * out.unit
     cdef Py_ssize_t s, i
     for s in range(first, first + n):
         i = run.order[position + s]
         copy(out.fan_out, Y + i * out.fan_out, delta + s * out.width)
         load(run.inputs, i, scratch + s * run.layers[0].width)
+    if sparse:
+        list_inputs(run.layers, first, n, scratch, deltas)
 
 
 cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_in) noexcept nogil:
@@ -104,7 +112,7 @@ cdef Py_ssize_t train_of(
     cdef const Dropout* dropout = &steps.dropout if steps.dropout.rates != NULL else NULL
     cdef bint plain = steps.rule.optimizer == PLAIN and steps.rule.l1 == 0
     cdef double looked = clock(), now, deadline = looked + steps.seconds, work = 0.0, total = 0.0
-    cdef bint leave = False
+    cdef bint leave = False, sparse = mostly_zeros(run, position, n)
     cdef int start
     cdef Py_ssize_t s
     cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
@@ -112,12 +120,13 @@ cdef Py_ssize_t train_of(
         first = position - position % batch
         end = min(first + batch, n)
         count = min(rows, end - position)
-        own = share(count, part, parts)
-        n_own = share(count, part + 1, parts) - own
-        gather(run, <const real*> run.Y, position, own, n_own, scratch)
+        # Whole pairs, as lists are of pairs.
+        own = min(count, 2 * share((count + 1) // 2, part, parts))
+        n_own = min(count, 2 * share((count + 1) // 2, part + 1, parts)) - own
+        gather(run, <const real*> run.Y, position, own, n_own, scratch, sparse)
         block_forward(
             params, layers, last, scratch, rows, own, n_own, dropout,
-            steps.dropout.drawn + <uint64_t> position,
+            steps.dropout.drawn + <uint64_t> position, sparse,
         )  # fmt: skip
         ahead.which, ahead.done = run.order + position + count + own, 0
         ahead.n = min(n_own, n - position - count - own)
@@ -145,13 +154,13 @@ cdef Py_ssize_t train_of(
             start = FROM_C if decay == 1 else FROM_SCALED
             block_gradient(
                 layers, last, scratch, deltas, rows, count, start, decay, turned, part, parts,
-                params, &ahead,
+                params, &ahead, sparse,
             )  # fmt: skip
         else:
             start = FROM_ZERO if position == first else FROM_C
             block_gradient(
                 layers, last, scratch, deltas, rows, count, start, <real> 1, turned, part, parts,
-                grads, &ahead,
+                grads, &ahead, sparse,
             )  # fmt: skip
             if position + count == end and plain:
                 block_update(layers, last, grads, decay, part, parts, params)

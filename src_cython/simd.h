@@ -33,6 +33,18 @@
  * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
  * no operand: columns may be computed twice.
  *
+ * list_nonzeros(n, a, b, which) writes to which the places below n < 2^16 where a or b is not 0, and
+ * returns how many there are; which has room for n in whole lines. For these places p, and 1 or 2
+ * samples s,
+ *
+ *   sum_listed(n_samples, n_columns, n, which, X, x_row, Y, y_row, Z, z_row) adds
+ *   X[s x_row + p] Y[p y_row + j] to Z[s z_row + j], and
+ *   add_listed(n_samples, n_columns, n, which, X, x_row, D, d_row, C, c_row) adds
+ *   X[s x_row + p] D[s d_row + j] to C[p c_row + j].
+ *
+ * Columns and alignment are those of multiply, and so is the order of sums: the same bits. Two
+ * samples share the loads and stores of the rows that both need.
+ *
  * tanh, softplus (ln(1 + exp z)), exponential and decay (1 - exp(-z)) work in place like sigmoid.
  *
  * transpose(n, m, source, row, target, column) copies n rows of m values, `row` apart, to m rows
@@ -53,6 +65,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#ifdef __AVX512VL__
+#include <immintrin.h>
+#endif
 
 #include "interface.h"
 

@@ -410,6 +410,116 @@ static REAL NAME(combine)(
     return bad;
 }
 
+/* SAMPLES times COLUMNS vectors of Z that sum rows of Y; of steps that are added to rows of C. */
+#define SUM_LISTED(SAMPLES, COLUMNS)                                                         \
+    {                                                                                        \
+        VEC acc[SAMPLES][COLUMNS];                                                           \
+        UNROLL for (int s = 0; s < SAMPLES; s++)                                             \
+            UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
+                acc[s][v] = ((const VEC *)(Z + s * z_row))[v];                               \
+        for (ptrdiff_t p = 0; p < n; p++) {                                                  \
+            const VEC *const y = (const VEC *)(Y + which[p] * y_row);                        \
+            UNROLL for (int s = 0; s < SAMPLES; s++) {                                       \
+                const REAL x = X[s * x_row + which[p]];                                      \
+                UNROLL for (int v = 0; v < COLUMNS; v++) acc[s][v] += x * y[v];              \
+            }                                                                                \
+        }                                                                                    \
+        UNROLL for (int s = 0; s < SAMPLES; s++)                                             \
+            UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
+                ((VEC *)(Z + s * z_row))[v] = acc[s][v];                                     \
+    }                                                                                        \
+    break;
+
+#define ADD_LISTED(SAMPLES, COLUMNS)                                                         \
+    {                                                                                        \
+        VEC step[SAMPLES][COLUMNS];                                                          \
+        UNROLL for (int s = 0; s < SAMPLES; s++)                                             \
+            UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
+                step[s][v] = ((const VEC *)(D + s * d_row))[v];                              \
+        for (ptrdiff_t p = 0; p < n; p++) {                                                  \
+            VEC *const c = (VEC *)(C + which[p] * c_row);                                    \
+            VEC acc[COLUMNS];                                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] = c[v];                          \
+            UNROLL for (int s = 0; s < SAMPLES; s++) {                                       \
+                const REAL x = X[s * x_row + which[p]];                                      \
+                UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] += x * step[s][v];           \
+            }                                                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) c[v] = acc[v];                          \
+        }                                                                                    \
+    }                                                                                        \
+    break;
+
+/* Of every level, widths are whole lines: of 1, 2 or 4 vectors. */
+#if VECTOR_BYTES == 64
+#define LISTED(KIND, SAMPLES) \
+    case 1: KIND(SAMPLES, 1) case 2: KIND(SAMPLES, 2) case 3: KIND(SAMPLES, 3)               \
+    case 4: KIND(SAMPLES, 4)
+#elif VECTOR_BYTES == 32
+#define LISTED(KIND, SAMPLES) case 2: KIND(SAMPLES, 2) case 4: KIND(SAMPLES, 4)
+#else
+#define LISTED(KIND, SAMPLES) case 4: KIND(SAMPLES, 4)
+#endif
+
+static void NAME(sum_listed)(
+    ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
+    const REAL *X, ptrdiff_t x_row, const REAL *Y, ptrdiff_t y_row, REAL *Z, ptrdiff_t z_row)
+{
+    for (ptrdiff_t left = n_columns / SIZE, columns; left > 0; left -= columns) {
+        columns = left < 4 ? left : 4;
+        if (n_samples == 2) switch (columns) { LISTED(SUM_LISTED, 2) }
+        else switch (columns) { LISTED(SUM_LISTED, 1) }
+        Y += columns * SIZE;
+        Z += columns * SIZE;
+    }
+}
+
+static void NAME(add_listed)(
+    ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
+    const REAL *X, ptrdiff_t x_row, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)
+{
+    for (ptrdiff_t left = n_columns / SIZE, columns; left > 0; left -= columns) {
+        columns = left < 4 ? left : 4;
+        if (n_samples == 2) switch (columns) { LISTED(ADD_LISTED, 2) }
+        else switch (columns) { LISTED(ADD_LISTED, 1) }
+        D += columns * SIZE;
+        C += columns * SIZE;
+    }
+}
+
+static ptrdiff_t NAME(list_nonzeros)(
+    ptrdiff_t n, const REAL *a, const REAL *b, uint16_t *which)
+{
+    ptrdiff_t found = 0, i = 0;
+#ifdef __AVX512VL__
+    __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (; i + 16 <= n; i += 16) {
+#if MANTISSA_BITS == 23
+#define SOME(x)                                                                              \
+    _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_setzero_ps(), _CMP_NEQ_UQ)
+        const __mmask16 some = SOME(a + i) | SOME(b + i);
+#else
+#define SOME(x)                                                                              \
+    _mm512_cmp_pd_mask(_mm512_loadu_pd(x), _mm512_setzero_pd(), _CMP_NEQ_UQ)
+        const __mmask16 some = (__mmask16)(
+            (SOME(a + i) | SOME(b + i)) | (SOME(a + i + 8) | SOME(b + i + 8)) << 8);
+#endif
+        if (some) {
+            _mm256_storeu_si256(
+                (__m256i *)(which + found),
+                _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(some, places)));
+            found += __builtin_popcount(some);
+        }
+        places = _mm512_add_epi32(places, _mm512_set1_epi32(16));
+    }
+#undef SOME
+#endif
+    for (; i < n; i++) {
+        which[found] = (uint16_t)i;
+        found += (a[i] != 0) | (b[i] != 0);
+    }
+    return found;
+}
+
 /* Squares of SMALL x SMALL values, turned in registers of 16 bytes. */
 #define SMALL ((ptrdiff_t)(16 / sizeof(REAL)))
 typedef REAL NAME(small) __attribute__((vector_size(16), may_alias, aligned(sizeof(REAL))));
@@ -511,6 +621,9 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef IN_PLACE
 #undef TILE
 #undef PIECES
+#undef SUM_LISTED
+#undef ADD_LISTED
+#undef LISTED
 #undef PIECES_OF
 #undef CASE
 #undef UP_TO_6

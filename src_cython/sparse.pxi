@@ -1,0 +1,135 @@
+# The first layer for inputs most of which are 0, such as the pixels of digits: of 784 a MNIST
+# image sets 150. A term of 0 changes no sum, so what is left out changes no bit.
+#
+# For each pair of samples, an even one and the next, there is a list of uint16: at how many
+# places one of both is not 0, and which. It lies where the errors of the inputs would be, which
+# nothing asks for, in the row of the even sample.
+
+cdef enum:
+    LEAST_INPUTS = 64
+    MOST_INPUTS = 65535  # as many as a list can name
+    LOOKED_AT = 16  # samples
+    STRIP_BYTES = 32768  # of rows that stay in a near cache while all samples pass
+    LEAST_STRIP = 64  # rows
+
+
+cdef bint mostly_zeros(const Pass* run, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """Whether two thirds of the inputs are 0, as far as the first samples from start on tell."""
+    cdef Py_ssize_t n_0 = run.inputs.n_0, some = 0, s, i, k, n = min(stop - start, LOOKED_AT)
+    if n_0 < LEAST_INPUTS or n_0 > MOST_INPUTS:
+        return False
+    for s in range(n):
+        i = n_0 * (start + s if run.order == NULL else run.order[start + s])
+        if run.inputs.floats != NULL:
+            for k in range(n_0):
+                some += run.inputs.floats[i + k] != 0
+        else:
+            for k in range(n_0):
+                some += run.inputs.doubles[i + k] != 0
+    return 3 * some <= n * n_0
+
+
+cdef inline uint16_t* list_of(
+    const Layer* layers, const real* lists, Py_ssize_t s
+) noexcept nogil:
+    """Return the list of samples s, which is even, and s + 1: how many places, and which."""
+    return <uint16_t*> (lists + s * layers[0].width)
+
+
+cdef void list_inputs(
+    const Layer* layers,
+    Py_ssize_t first,  # IN   even
+    Py_ssize_t n,
+    const real* a,     # IN   (., width_in) inputs
+    real* lists,       # OUT
+) noexcept nogil:
+    """Make the lists of n samples from the first on."""
+    cdef Py_ssize_t s, width_in = layers[0].width, fan_in = layers[1].fan_in
+    cdef const real* other
+    cdef uint16_t* found
+    for s from first <= s < first + n by 2:
+        found = list_of(layers, lists, s)
+        other = a + min(s + 1, first + n - 1) * width_in
+        if real is float:
+            found[0] = <uint16_t> list_nonzeros_float(fan_in, a + s * width_in, other, found + 1)
+        else:
+            found[0] = <uint16_t> list_nonzeros_double(fan_in, a + s * width_in, other, found + 1)
+
+
+cdef void sparse_forward(
+    const Layer* layers,
+    Py_ssize_t first,   # IN   even
+    Py_ssize_t n,
+    const real* W,      # IN   (fan_in + 1, width) of the first layer
+    const real* a,      # IN   (., width_in) inputs
+    const real* lists,  # IN
+    real* z,            # OUT  (., width)
+) noexcept nogil:
+    """Compute z = a W + bias of the first layer, of n samples from the first on."""
+    cdef Py_ssize_t s, width = layers[1].width, width_in = layers[0].width, end = first + n
+    cdef const uint16_t* found
+    for s in range(first, end):
+        copy(width, W + layers[1].fan_in * width, z + s * width)
+    for s from first <= s < end by 2:
+        found = list_of(layers, lists, s)
+        if real is float:
+            sum_listed_float(
+                min(2, end - s), width, found[0], found + 1, a + s * width_in, width_in, W, width,
+                z + s * width, width,
+            )  # fmt: skip
+        else:
+            sum_listed_double(
+                min(2, end - s), width, found[0], found + 1, a + s * width_in, width_in, W, width,
+                z + s * width, width,
+            )  # fmt: skip
+
+
+cdef void sparse_gradient(
+    const Layer* layers,
+    Py_ssize_t n,
+    Py_ssize_t low,     # IN      the first and
+    Py_ssize_t high,    # IN      past the last row of G to compute
+    const real* a,      # IN      (n, width_in) inputs
+    const real* lists,  # IN
+    const real* delta,  # IN      (n, width)
+    int start,          # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
+    real scale,         # IN      of the weights that are there
+    real* G,            # IN/OUT  (fan_in, width)
+    fastbp_ahead* ahead,
+) noexcept nogil:
+    """Compute a^T delta (BP4) of the first layer, from that start."""
+    cdef Py_ssize_t width = layers[1].width, width_in = layers[0].width, i, s, stop, now
+    cdef Py_ssize_t strip = max(LEAST_STRIP, STRIP_BYTES // (width * <Py_ssize_t> sizeof(G[0])))
+    cdef const uint16_t* found
+    cdef Py_ssize_t[BLOCK] at
+    for s from 0 <= s < n by 2:
+        found = list_of(layers, lists, s)
+        at[s] = 0
+        while low and at[s] < found[0] and found[1 + at[s]] < low:
+            at[s] += 1
+    while low < high:
+        stop = min(low + strip, high)
+        if start == FROM_ZERO:
+            clear((stop - low) * width, G + low * width)
+        elif start == FROM_SCALED:
+            for i in range(low * width, stop * width):
+                G[i] *= scale
+        for s from 0 <= s < n by 2:
+            found = list_of(layers, lists, s)
+            now = at[s]
+            while now < found[0] and found[1 + now] < stop:
+                now += 1
+            if real is float:
+                add_listed_float(
+                    min(2, n - s), width, now - at[s], found + 1 + at[s], a + s * width_in,
+                    width_in, delta + s * width, width, G, width,
+                )  # fmt: skip
+            else:
+                add_listed_double(
+                    min(2, n - s), width, now - at[s], found + 1 + at[s], a + s * width_in,
+                    width_in, delta + s * width, width, G, width,
+                )  # fmt: skip
+            at[s] = now
+            if ahead != NULL:
+                fastbp_fetch(ahead, <int> (2 * (stop - low) // n + 1))
+        low = stop
