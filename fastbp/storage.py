@@ -15,7 +15,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from os import PathLike
 from typing import Any
@@ -156,8 +156,7 @@ def read(path: Path, *kinds: str) -> tuple[str, Facts, Arrays]:
     if digest.hexdigest() != metadata["sha256"]:
         raise FormatError(text(where, "the digest in the file", "another", "it has been damaged"))
     facts = _json_object(metadata["facts"], where)
-    if _json(facts) != metadata["facts"]:
-        raise _other_form(where)
+    _refuse_other_form(lambda: _json(facts) == metadata["facts"], where)
     kind = metadata["kind"]
     if kind not in kinds:
         raise FormatError(text(where, f"a {' or '.join(kinds)} of fastbp's", f"a {kind[:40]!r}"))
@@ -204,14 +203,19 @@ def _parsed(header: bytes, where: str) -> tuple[dict[str, str], dict[str, Any]]:
         hint = f"fastbp {needs} reads it, or a newer one" if known else "a newer fastbp may read it"
         raise FormatError(text(where, f"version {VERSION}", repr(version)[:40], hint))
     # Whatever is twice, in other words or in another order is none of ours, and may deceive.
-    texts = all(isinstance(value, str) for value in metadata.values())
-    if list(metadata) != _METADATA or not texts or _header(metadata, tensors) != header:
-        raise _other_form(where)
+    _refuse_other_form(lambda: _header(metadata, tensors) == header, where)
+    if list(metadata) != _METADATA or not all(isinstance(v, str) for v in metadata.values()):
+        raise FormatError(text(where, "texts as metadata: " + ", ".join(_METADATA), "others"))
     return metadata, tensors
 
 
-def _other_form(where: str) -> FormatError:
-    return FormatError(text(where, "JSON as fastbp writes it", "another form"))
+def _refuse_other_form(same: Callable[[], bool], where: str) -> None:
+    try:
+        if same():
+            return
+    except ValueError:  # NaN, or a number that became infinite
+        pass
+    raise FormatError(text(where, "JSON as fastbp writes it", "another form"))
 
 
 def _checked(
@@ -230,7 +234,7 @@ def _checked(
         if not natural or len(shape) > _MOST_DIMENSIONS:
             raise FormatError(text(place, "a shape", repr(shape)[:80]))
         begin, end = end, end + math.prod(shape) * _DTYPES[code].itemsize
-        if offsets != [begin, end]:
+        if repr(offsets) != repr([begin, end]):  # False is not 0 here, nor 0.0
             raise FormatError(text(place, f"offsets {[begin, end]}"[:80], repr(offsets)[:80]))
         found.append((name, _DTYPES[code], tuple(shape)))
     if end != size:
