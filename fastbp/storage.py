@@ -168,12 +168,12 @@ def _bytes(array: NDArray[Any]) -> memoryview:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
-def _json_object(source: str, where: str) -> dict[str, Any]:
+def _json_object(source: str | bytes, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(source)
+        value = json.loads(source if isinstance(source, str) else source.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise FormatError(text(where, "JSON in a container of fastbp's", str(error))) from None
     if not isinstance(value, dict):
@@ -182,7 +182,7 @@ def _json_object(source: str, where: str) -> dict[str, Any]:
 
 
 def _header(metadata: dict[str, str], tensors: dict[str, Any]) -> bytes:
-    header = _json({"__metadata__": metadata, **tensors}).encode("ascii")
+    header = _json({"__metadata__": metadata, **tensors}).encode("utf-8")
     return header + b" " * (-len(header) % 8)  # the arrays begin at a multiple of 8
 
 
@@ -192,7 +192,7 @@ def _signed(header: bytes, digest: str) -> bytes:
 
 def _parsed(header: bytes, where: str) -> tuple[dict[str, str], dict[str, Any]]:
     """Return metadata and tensors of a header, which is of the one form that is written."""
-    tensors = _json_object(header.decode("latin-1"), where)
+    tensors = _json_object(header, where)
     metadata = tensors.pop("__metadata__", None)
     if not isinstance(metadata, dict) or metadata.get("format") != "fastbp":
         raise FormatError(text(where, "a container of fastbp's", "one of another program"))
@@ -213,7 +213,7 @@ def _refuse_other_form(same: Callable[[], bool], where: str) -> None:
     try:
         if same():
             return
-    except ValueError:  # NaN, or a number that became infinite
+    except ValueError:  # NaN, a number that became infinite, half a surrogate pair
         pass
     raise FormatError(text(where, "JSON as fastbp writes it", "another form"))
 
@@ -224,7 +224,7 @@ def _checked(
     """Return name, dtype and shape of each array; together they are all of the file's data."""
     found, end = [], 0
     for name, tensor in tensors.items():
-        place = f"{where}: {name[:80]}"
+        place = f"{where}: {name[:80]!r}"
         if not isinstance(tensor, dict) or list(tensor) != _FIELDS:
             raise FormatError(text(place, " and ".join(_FIELDS), "other fields"))
         code, shape, offsets = tensor.values()
