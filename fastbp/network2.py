@@ -619,6 +619,9 @@ def from_json(
     dtype = np.dtype(np.float64 if dtype is None else dtype)
     try:
         sizes = parameters.check_sizes(data["sizes"])
+    except (TypeError, ValueError, MemoryError) as error:  # of more than there can be
+        raise FormatError(f"{where}: {error}") from None
+    try:
         names = data.get("activations") or ["sigmoid"] * (len(sizes) - 1)
         names = _activations(names, None, len(sizes) - 1, _compiled(cost))
         layout = parameters.layout(sizes, dtype)
@@ -627,7 +630,7 @@ def from_json(
             [np.array(w) for w in data["weights"]],
             finite=True,
         )
-    except (TypeError, ValueError, MemoryError) as error:
+    except (TypeError, ValueError) as error:
         raise FormatError(f"{where}: {error}") from None
     # Made as the book makes it, by a constructor that draws: the global stream moves alike.
     net = Network(data["sizes"], cost=cost, dtype=dtype, activation=names)

@@ -1,8 +1,8 @@
 /* Fails the k-th allocation that is ours, once armed; for LD_PRELOAD, on glibc.
  *
  * Ours are those which fastbp's modules ask for (by the return address), NumPy's memory of
- * arrays (through the handler below, which has no cache), and whatever is of LARGE bytes or
- * more. CPython's small objects are not: what it does without them is its own affair. */
+ * arrays (through the handler below, which has no cache), and whatever is of so many bytes or
+ * more as it is armed with. CPython's small objects are not: what it does without them is its own affair. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <link.h>
@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LARGE 4096
 #define MOST_SEGMENTS 64
 
 extern void *__libc_malloc(size_t);
@@ -22,12 +21,14 @@ extern void __libc_free(void *);
 
 static atomic_long seen, fail_at, fired;
 static atomic_int armed;
+static atomic_size_t large;
 static struct { uintptr_t begin, end; } segments[MOST_SEGMENTS];
 static int n_segments;
 
 static int remember(struct dl_phdr_info *module, size_t size, void *unused) {
     (void)size, (void)unused;
-    if (!module->dlpi_name || !(strstr(module->dlpi_name, "/_core.") || strstr(module->dlpi_name, "/_kernels_")))
+    const char *name = module->dlpi_name;
+    if (!name || !(strstr(name, "/fastbp/_core.") || strstr(name, "/fastbp/_kernels_")))
         return 0;
     for (int i = 0; i < module->dlpi_phnum && n_segments < MOST_SEGMENTS; i++) {
         const ElfW(Phdr) *segment = &module->dlpi_phdr[i];
@@ -47,7 +48,8 @@ int failing_find(void) {
     return n_segments;
 }
 
-void failing_arm(long k) {
+void failing_arm(long k, size_t from) {
+    atomic_store(&large, from);
     atomic_store(&seen, 0);
     atomic_store(&fired, 0);
     atomic_store(&fail_at, k);
@@ -71,7 +73,7 @@ static int fails(void) {
 static int ours(size_t size, void *caller) {
     if (!atomic_load(&armed))
         return 0;
-    if (size >= LARGE)
+    if (size >= atomic_load(&large))
         return 1;
     for (int i = 0; i < n_segments; i++)
         if (segments[i].begin <= (uintptr_t)caller && (uintptr_t)caller < segments[i].end)
@@ -126,6 +128,7 @@ static void numpy_free(void *context, void *memory, size_t size) {
     __libc_free(memory);
 }
 
+char failing_name[] = "mem_handler"; /* the capsule's, which takes no copy */
 struct {
     char name[127];
     uint8_t version;

@@ -4,6 +4,7 @@ A save must leave the old file or the new one, and nothing beside it; a call tha
 must raise MemoryError and change nothing.
 """
 
+import errno
 import os
 import random
 import resource
@@ -136,18 +137,13 @@ class System:
         return call
 
 
-def no_space(found, *arguments):
-    """Do half of what is asked for, and fail."""
+def refused(found, *arguments):
+    """Do half of what is asked for, and fail; what is closed is closed, whatever it says."""
     if found is os.write:
         os.write(arguments[0], memoryview(arguments[1])[: len(arguments[1]) // 2])
-    raise OSError(28, "No space left on device")
-
-
-def closed(found, *arguments):
-    """Fail as a disk does whose error shows late: what is closed is closed."""
     if found is os.close:
         os.close(*arguments)
-    raise OSError(5, "Input/output error")
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def killed(found, *arguments):
@@ -173,7 +169,7 @@ def system_calls(folder):
     for name in SAVERS:
         for there in (True, False):
             path = folder / name
-            for fault in (no_space, closed, killed):
+            for fault in (refused, killed):
                 k = 0
                 while True:
                     path.unlink(missing_ok=True)

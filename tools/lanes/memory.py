@@ -22,6 +22,7 @@ from fastbp import Dataset, network, network2, parameters
 
 SOURCE = Path(__file__).with_name("failing_malloc.c")
 MOST = 4000  # allocations of one call; beyond it is a mistake here
+LARGE = 4096  # bytes from which an allocation counts, whoever asks for it
 
 
 # -- the calls -----------------------------------------------------------------------------
@@ -42,9 +43,8 @@ class State:
         self.vector = rng.random(parameters.layout((30, 25, 10), np.dtype(float)).n_parameters)
         self.folder = folder
         for name in ("kept.safetensors", "kept.json"):
-            if module is network2 or name.endswith("s"):
-                network2_or_1 = corpus_network(module)
-                network2_or_1.save(folder / name)
+            if module is not network or name.endswith("s"):
+                module.Network([30, 25, 10], random_state=5).save(folder / name)
         (folder / "run").unlink(missing_ok=True)
 
     def parameters(self):
@@ -66,12 +66,6 @@ class State:
     def files(self):
         """Return names and content of the files."""
         return {path.name: path.read_bytes() for path in self.folder.iterdir()}
-
-
-def corpus_network(module):
-    """Return a network to be in the old files."""
-    net = module.Network([30, 25, 10], random_state=5)
-    return net
 
 
 def train(state, **options):
@@ -145,11 +139,14 @@ CALLS |= {
         s.data, 1, 40, 0.5, 0.1, n_threads=2, verbose=False)),
     "network2: save as JSON": (network2, lambda s: s.net.save(s.folder / "kept.json")),
     "network2: load of JSON": (network2, lambda s: fastbp.load(s.folder / "kept.json").weights),
-    "check_gradient": (network2, lambda s: fastbp.check_gradient(s.net, s.data, directions=2).worst
-                       if hasattr(fastbp.GradientCheck, "worst")
-                       else str(fastbp.check_gradient(s.net, s.data, directions=2))),
+    "check_gradient":
+        (network2, lambda s: str(fastbp.check_gradient(s.net, s.data, directions=2))),
 }  # fmt: skip
-TRAINING = ("SGD", "train")  # these may end after a whole epoch, and move the streams
+TRAINING = ("SGD", "train")  # these may end after a whole epoch
+DRAWING = (*TRAINING, "Network", "load of JSON")  # a stream stays where the error finds it
+# NumPy reports the lack of memory for the buffers of a mixed sum without holding the GIL, and
+# dies (npyiter_allocate_buffers): here its large allocations are left alone.
+NUMPYS = ("check_gradient",)
 SHORT = [
     "network: feedforward of columns", "network: update_mini_batch", "network2: backprop",
     "network2: SGD", "network2: train with a checkpoint", "network2: save", "network2: load",
@@ -183,18 +180,20 @@ class Shim:
         api.PyCapsule_GetPointer.restype = ctypes.c_void_p
         api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
         api.PyCapsule_New.restype = ctypes.py_object
-        api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         core = getattr(np, "_core", None) or np.core
         table = api.PyCapsule_GetPointer(core._multiarray_umath._ARRAY_API, None)
         entry = ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[304]  # PyDataMem_SetHandler
         set_handler = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(entry)
         handler = ctypes.addressof(ctypes.c_char.in_dll(self._library, "failing_handler"))
-        self._previous = set_handler(api.PyCapsule_New(handler, b"mem_handler", None))
+        name = ctypes.addressof(ctypes.c_char.in_dll(self._library, "failing_name"))
+        capsule = api.PyCapsule_New(handler, name, None)
+        self._previous = set_handler(capsule)
 
-    def fired(self, k, call):
+    def fired(self, k, call, large=LARGE):
         """Call with the k-th allocation failing; return whether there was one, and the outcome."""
         result = error = None
-        self._library.failing_arm(ctypes.c_long(k))
+        self._library.failing_arm(ctypes.c_long(k), ctypes.c_size_t(large))
         try:
             result = call()
         except BaseException as raised:
@@ -207,6 +206,7 @@ def each(name, folder):
     """Let each allocation of a call fail; return how many there were, and print problems."""
     module, call = CALLS[name]
     training = any(word in name for word in TRAINING)
+    drawing = any(word in name.split(": ")[-1] for word in DRAWING)
     shim, problems = Shim(), 0
 
     def fresh():
@@ -222,7 +222,8 @@ def each(name, folder):
         state = fresh()
         parameters._made.cache_clear()
         before = state.parameters(), state.rest(), state.files(), state.streams()
-        fired, result, error = shim.fired(k, lambda state=state: call(state))
+        large = 2**62 if name in NUMPYS else LARGE
+        fired, result, error = shim.fired(k, lambda state=state: call(state), large)
         problem = None
         if error is None:
             if (content(result), state.parameters()) != wanted:
@@ -231,11 +232,11 @@ def each(name, folder):
             problem = f"{type(error).__name__}: {error}"
         elif state.parameters() not in (before[0], wanted[1] if training else before[0]):
             problem = "other parameters"
-        elif not training and state.streams() != before[3]:
+        elif not drawing and state.streams() != before[3]:
             problem = "other random streams, or another order"
         elif {n: c for n, c in state.files().items() if n != "run"} != before[2]:
             problem = f"other files: {sorted(state.files())}"
-        elif training:
+        elif drawing:
             call(state)  # works again
         elif (content(call(state)), state.parameters()) != wanted:
             problem = "the next call gives another result"
