@@ -123,7 +123,8 @@ class Model:
         dtype = np.dtype(dtype)
         if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
             raise TypeError(text("dtype", "float32 or float64", dtype))
-        if not isinstance(random_state, np.random.Generator | None):
+        # NumPy imports its generators where they are first asked for: a file needs none.
+        if random_state is not None and not isinstance(random_state, np.random.Generator):
             random_state = np.random.default_rng(_checks.integer(random_state, "random_state", 0))
         self.num_layers = len(checked)
         self.sizes = sizes

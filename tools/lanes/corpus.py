@@ -73,10 +73,10 @@ def write(folder):
 
 def write_data(folder):
     """Write files of samples, as others make them; return a reader for each path."""
-    folder, X = Path(folder), samples().X
-    rows = [f"{x[0]},{x[1]},{x[2]},{'oak' if y else 'elm'}\n" for x, y in samples()]
+    folder, X, y = Path(folder), samples().X, samples().Y
+    rows = [",".join([*map(str, x), ("elm", "oak")[k]]) + "\n" for x, k in zip(X, y, strict=True)]
     (folder / "d.csv").write_text("a,b,c,kind\n" + "".join(rows), encoding="utf-8")
-    np.savez(folder / "d.npz", X=X, y=np.arange(12) % 2)
+    np.savez(folder / "d.npz", X=X, y=y)
     shape = (2, 4, 4)
     pixels = np.arange(32, dtype=np.uint8).tobytes()
     (folder / "d.idx").write_bytes(struct.pack(">4I", 0x0803, *shape) + pixels)

@@ -140,6 +140,20 @@ def mutated_json(blob, rng):
     return json.dumps(value).encode()
 
 
+def mutated_table(blob, rng):
+    """Return a CSV file with changes."""
+    if rng.random() < 0.3:
+        return mutated_bytes(blob, rng)
+    rows = [line.split(b",") for line in blob.splitlines()]
+    for _ in range(rng.randint(1, 3)):
+        row = rng.choice(rows)
+        k = rng.randrange(len(row) + 1)
+        cell = rng.choice([*WORDS, b"", b"1", b"-2.5", b"1e400", b"inf", b"oak", b'"a""b"', b"a"])
+        row[k : k + rng.randrange(2)] = [cell] if rng.random() < 0.9 else []
+        rows.insert(rng.randrange(len(rows)), list(row)) if rng.random() < 0.2 else None
+    return b"\n".join(map(b",".join, rows)) + rng.choice([b"", b"\n", b"\r\n"])
+
+
 # -- judges --------------------------------------------------------------------------------
 
 REFUSED, READ = "refused", "read"  # any other verdict says what is wrong
@@ -265,7 +279,8 @@ def mutants(files, readers, n, rng, folder):
     """Mutate n files, of each kind its share; yield (what, bytes, verdict)."""
     cases = list(judges(files))
     for path, read in readers.items():
-        cases.append((path.name, path.read_bytes(), mutated_bytes, judge_data(read)))
+        mutate = mutated_table if path.suffix == ".csv" else mutated_bytes
+        cases.append((path.name, path.read_bytes(), mutate, judge_data(read)))
     for _ in range(n):
         name, blob, mutate, judge = rng.choice(cases)
         changed = mutate(blob, rng)
