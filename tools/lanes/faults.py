@@ -146,6 +146,13 @@ def refused(found, *arguments):
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
+def halved(found, *arguments):
+    """Write half of what is asked for, as the system may; no error."""
+    if found is os.write:
+        return os.write(arguments[0], memoryview(arguments[1])[: -(-len(arguments[1]) // 2)])
+    return found(*arguments)
+
+
 def killed(found, *arguments):
     """Die in the midst."""
     if found is os.write:
@@ -169,7 +176,7 @@ def system_calls(folder):
     for name in SAVERS:
         for there in (True, False):
             path = folder / name
-            for fault in (refused, killed):
+            for fault in (refused, halved, killed):
                 k = 0
                 while True:
                     path.unlink(missing_ok=True)
@@ -190,6 +197,7 @@ def system_calls(folder):
 
 def failing_call(path, k, fault, there):
     """Save with a fault; return what is wrong with the outcome."""
+    mode = path.stat().st_mode if there else None
     raised, descriptors = False, len(os.listdir("/dev/fd"))
     try:
         with_fault(k, fault, lambda: save(path, 1))
@@ -202,6 +210,8 @@ def failing_call(path, k, fault, there):
         return "the old file, and no error"
     if left_behind(path.parent):
         return f"left behind: {left_behind(path.parent)}"
+    if there and path.stat().st_mode != mode:
+        return "other permissions"
     if len(os.listdir("/dev/fd")) != descriptors:
         return "a file was left open"
     return None
@@ -234,9 +244,8 @@ def full_disk(folder):
     try:
         for name in SAVERS:
             path = disk / name
-            save(path, 0)
             yield attempt(f"full disk, {name}", lambda p=path, m=mounted: saving_too_much(p, m))
-            path.unlink()
+            path.unlink(missing_ok=True)
     finally:
         if mounted:
             subprocess.run(["umount", str(disk)], check=True)
@@ -253,6 +262,7 @@ def saving_too_much(path, mounted):
         except OSError:
             os._exit(7)
 
+    save(path, 0)
     if os.waitstatus_to_exitcode(forked(task)) != 7:
         return "no error"
     saved(path, (0,))
@@ -265,21 +275,19 @@ def saving_too_much(path, mounted):
 def run(options):
     """Run the lane; return how many checks passed and failed."""
     rng, passed, failed = random.Random(options.seed), 0, 0
-    print("faults: failing allocations: each call in a process of its own")
-    problems = []
+    calls = memory.SHORT if options.short else memory.CALLS
     with tempfile.TemporaryDirectory() as name:
         for kind, check in (
             ("kills", lambda folder: kills(SHORT_KILLS if options.short else KILLS, rng, folder)),
             ("system calls", system_calls),
             ("full disk", full_disk),
-            ("allocations", lambda folder: memory.failing(folder, short=options.short)),
+            ("allocations", lambda folder: memory.failing(folder, calls)),
         ):
             folder, before = Path(name) / kind.replace(" ", "-"), passed
             folder.mkdir()
             for problem in check(folder):
                 passed, failed = passed + (problem is None), failed + (problem is not None)
                 if problem is not None:
-                    problems.append(problem)
                     print(f"faults: {problem}")
             print(f"faults: {kind}: {passed - before} passed")
     return passed, failed

@@ -154,6 +154,23 @@ SHORT = [
 ]  # fmt: skip
 
 
+def swallowed(state):
+    """Answer something else where there is no memory."""
+    try:
+        return state.net.feedforward(state.data)
+    except MemoryError:
+        return None
+
+
+def half(state):
+    """Change some of the parameters before there is an error."""
+    state.net.biases[0][:] = 0
+    return state.net.feedforward(state.data)
+
+
+BROKEN = {"broken: swallowed": (network, swallowed), "broken: half": (network, half)}
+
+
 # -- one call, in its own process ----------------------------------------------------------
 
 
@@ -204,7 +221,7 @@ class Shim:
 
 def each(name, folder):
     """Let each allocation of a call fail; return how many there were, and print problems."""
-    module, call = CALLS[name]
+    module, call = (CALLS | BROKEN)[name]
     training = any(word in name for word in TRAINING)
     drawing = any(word in name.split(": ")[-1] for word in DRAWING)
     shim, problems = Shim(), 0
@@ -253,19 +270,31 @@ def each(name, folder):
 # -- all of them ---------------------------------------------------------------------------
 
 
-def failing(folder, *, short=False):
-    """Yield a problem or None for each allocation of each public call."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if platform.libc_ver()[0] != "glibc" or compiler is None:
-        print("faults: without glibc and a C compiler: no failing allocations")
+def lacking():
+    """Say what a machine lacks; nothing if all is there."""
+    if platform.libc_ver()[0] != "glibc":
+        return "without glibc: no failing allocations"
+    if compiler() is None:
+        return "without a C compiler: no failing allocations"
+    return "" if SOURCE.exists() else f"without {SOURCE.name}: no failing allocations"
+
+
+def compiler():
+    """Return the path of a C compiler, or None."""
+    return shutil.which("gcc") or shutil.which("cc")
+
+
+def failing(folder, names=tuple(CALLS)):
+    """Yield a problem or None for each allocation of the public calls of these names."""
+    if lacking():
+        print(f"faults: {lacking()}")
         return
     library = folder / "failing_malloc.so"
-    subprocess.run(
-        [compiler, "-O1", "-shared", "-fPIC", str(SOURCE), "-o", str(library)], check=True
-    )
+    command = [compiler(), "-O1", "-shared", "-fPIC", str(SOURCE), "-o", str(library)]
+    subprocess.run(command, check=True)
     root = str(Path(__file__).resolve().parent.parent)
     environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONPATH": root}
-    for name in SHORT if short else CALLS:
+    for name in names:
         command = [sys.executable, "-m", "lanes.memory", name]
         try:
             found = subprocess.run(
