@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -362,15 +363,16 @@ class _Fit:
             arrays |= storage.layers(*self.layout.unpack(block), f"moments.{i}.")
         if self.best is not None:
             arrays |= storage.layers(*self.best, "best.")
-        # JSON has no infinity, which a cost may reach where parameters are finite.
-        history = {
-            key: [v if np.isfinite(v) else str(v) for v in values] if key in KEYS else values
-            for key, values in self.history.items()
-        }
+        others = {}
+        for key, values in self.history.items():
+            if values and all(isinstance(value, Real) for value in values):
+                arrays[f"history.{key}"] = np.array(values, np.float64)
+            else:  # a callback's, or an empty list
+                others[key] = values
         facts = {
             "run": self._facts(),
             "seed": self.seed,
-            "history": history,
+            "history": others,
             "stopped": self.history.stopped,
         }
         self.checkpoint.write(facts, arrays)
@@ -392,20 +394,21 @@ class _Fit:
                 expected = f"{name} {run.get(name)!r}, as the run in this file has"
                 raise ValueError(text(path, expected, repr(value), "another path begins anew"))
 
-        def layers(prefix: str = "") -> tuple[Blocks, Blocks]:
+        def layers(prefix: str = "", finite: bool = True) -> tuple[Blocks, Blocks]:
             parts = storage.pop_layers(arrays, len(self.layout.sizes) - 1, prefix)
-            return self.layout.check(*parts, finite=True)
+            return self.layout.check(*parts, finite=finite)
 
         try:
             parameters = layers()
             for i, block in enumerate(self._moments()):
-                block[:] = self.layout.pack(*layers(f"moments.{i}."))
+                # A mean square may have become infinite, with steps of 0.
+                block[:] = self.layout.pack(*layers(f"moments.{i}.", finite=False))
             if "best.biases.0" in arrays:
                 self.best = layers("best.")
+            self.history = _history(arrays, facts.get("history"), facts.get("stopped"))
             if arrays:
                 raise ValueError(text("arrays", "those of the run", sorted(arrays)[:3]))
             self.seed = _checks.integer(facts.get("seed"), "seed", 0)
-            self.history = _history(facts.get("history"), facts.get("stopped"))
         except (TypeError, ValueError) as error:
             raise FormatError(f"{path}: {error}") from None
         self.elapsed = self.history["seconds"][-1] if self.history["seconds"] else 0.0
@@ -476,19 +479,21 @@ class _Bar:
             self._bar.update()
 
 
-def _history(found: Any, stopped: Any) -> History:
-    """Return the history in a checkpoint."""
-    if not isinstance(found, dict) or not isinstance(stopped, str):
-        raise ValueError(text("history", "lists by name", type(found).__name__))
-    history = History(found)
+def _history(arrays: storage.Arrays, others: Any, stopped: Any) -> History:
+    """Take the history out of a checkpoint."""
+    if not isinstance(others, dict) or not isinstance(stopped, str):
+        raise ValueError(text("history", "lists by name", type(others).__name__))
+    history = History(others)
     history.stopped = stopped
+    for name in [name for name in arrays if name.startswith("history.")]:
+        history[name.removeprefix("history.")] = arrays.pop(name).tolist()
     for key in KEYS:
-        if not isinstance(history[key], list):
-            raise ValueError(text(f"history: {key}", "a list", type(history[key]).__name__))
-        history[key] = [float(value) for value in history[key]]
-    lengths = {len(history[key]) for key in KEYS}
-    if not lengths <= {0, history.epochs}:
-        raise ValueError(text("history", "a value for each epoch", "lists of several lengths"))
+        values = history[key]
+        if not isinstance(values, list) or not all(type(value) is float for value in values):
+            raise ValueError(text(f"history: {key}", "a list of numbers", "something else"))
+        always = key in ("cost", "eta", "seconds")
+        if len(values) != history.epochs and (values or always):
+            raise ValueError(text(f"history: {key}", f"{history.epochs} values", len(values)))
     return history
 
 

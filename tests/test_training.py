@@ -550,6 +550,50 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         trained(data, checkpoint=keep)
 
 
+def test_a_long_run_with_everything_fits_its_file(tmp_path):
+    """Thousands of epochs, a callback's own lists and an infinite cost come back."""
+    data, keep = data_of([2, 1], 1), fastbp.Checkpoint(tmp_path / "run", every=10**6)
+
+    def note(net, history):
+        history.setdefault("own", []).append(history.epochs)
+        history.setdefault("words", ["a", None])
+        history["cost"][-1] = np.inf
+
+    options = {"callbacks": [note], "optimizer": "adam", "random_state": 0}
+    net = network_of([2, 1], "sigmoid", "sigmoid", "quadratic")
+    history = fastbp.train(net, data, epochs=12_000, checkpoint=keep, **options)
+    again = fastbp.train(net, data, epochs=12_000, checkpoint=keep, **options)
+    assert again == history
+    assert len(again["own"]) == 12_000
+    assert again["cost"][-1] == np.inf
+
+
+@pytest.mark.parametrize(
+    "name", ["weights.0", "moments.1.biases.0", "history.cost", "best.weights.1"]
+)
+def test_a_checkpoint_that_lacks_something_is_refused(name, tmp_path):
+    """Another array, none, or one too many: a FormatError, and the network is as it was."""
+    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run")
+    options = OPTIONS | {"epochs": 2, "random_state": 3, "checkpoint": keep}
+    net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+    before = flat(net.biases, net.weights).copy()
+    fastbp.train(network_of([4, 6, 3], "tanh", "softmax", "log_likelihood"), data, **options)
+    facts, arrays = keep.read()
+    array = arrays[name]
+    files = [({}, {name: None}), ({}, {name: array[:-1]}), ({}, {"more": array})]
+    files += [({}, {name: array[None]}), ({"run": None}, {}), ({"seed": "x"}, {})]
+    files += [({"seed": None}, {}), ({"history": []}, {}), ({"stopped": 1}, {})]
+    for other_facts, others in files:
+        left = {k: v for k, v in (arrays | others).items() if v is not None}
+        keep.write(facts | other_facts, left)
+        with pytest.raises(fastbp.FormatError, match="run: "):
+            fastbp.train(net, data, **options)
+        assert (flat(net.biases, net.weights) == before).all()
+    keep.write(facts, arrays)
+    fastbp.train(net, data, **options)
+    assert (flat(net.biases, net.weights) != before).any()
+
+
 # -- bad input -----------------------------------------------------------------------------------
 
 
