@@ -280,7 +280,7 @@ BAD = {
     "short": b"\x07\0\0",
     "zeros": bytes(1000),
     "a header of 1 TB": (2**40).to_bytes(8, "little") + b"{" * 500,
-    "a header beyond the limit": container(header=lambda h: h + b" " * 2**20),
+    "a header beyond the limit": container(facts={"a": "x" * 2**20}),
     "no JSON": container(header=lambda h: h[:-1]),
     "deep JSON": container(header=lambda h: h[:-1] + b',"a":' + b"[" * 200_000),
     "a list": container(header=lambda h: b"[" + h + b"]"),
@@ -342,6 +342,14 @@ def test_a_bad_container_is_a_format_error(name, tmp_path):
     with pytest.raises(FormatError, match="safetensors: ") as caught:
         fastbp.load(path)
     assert len(str(caught.value)) < 600 + len(str(path))
+
+
+def test_a_header_longer_than_the_file_takes_no_memory(tmp_path):
+    """Sizes are looked at before memory is asked for."""
+    path = tmp_path / "n.safetensors"
+    path.write_bytes((2**19).to_bytes(8, "little") + container()[8:])
+    with pytest.raises(FormatError, match="a header of at most 1 MiB, got one of 524288 bytes"):
+        fastbp.load(path)
 
 
 def test_the_unchanged_container_is_good(tmp_path):
