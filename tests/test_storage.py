@@ -352,6 +352,20 @@ def test_a_header_longer_than_the_file_takes_no_memory(tmp_path):
         fastbp.load(path)
 
 
+@pytest.mark.parametrize("name", ["n.safetensors", "n.json"])
+def test_a_file_that_gets_shorter_while_it_is_read(name, tmp_path, monkeypatch):
+    """Its end is an error, not a loop."""
+    net = NETWORKS["chapter3.safetensors"]
+    net.save(tmp_path / name)
+    size = (tmp_path / name).stat().st_size
+    os.truncate(tmp_path / name, size - 8)
+    fake = SimpleNamespace(**{key: getattr(os, key) for key in dir(os)})
+    fake.fstat = lambda handle: SimpleNamespace(st_size=size)
+    monkeypatch.setattr(storage, "os", fake)
+    with pytest.raises(FormatError, match="expected 8 bytes more, got the end of the file"):
+        fastbp.load(tmp_path / name)
+
+
 def test_the_unchanged_container_is_good(tmp_path):
     """What the bad ones are made of loads: each is bad by its change alone."""
     path = tmp_path / "n.safetensors"
