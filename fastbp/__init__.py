@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastbp import gradients, network, network2, optimizers, schedules, shuffling
 from fastbp._dispatch import kernel_info
 from fastbp.checkpoint import Checkpoint
-from fastbp.errors import DivergenceError
+from fastbp.errors import DivergenceError, FormatError
 from fastbp.fitting import train
 from fastbp.gradients import (
     GradientCheck,
@@ -34,6 +34,7 @@ from fastbp.gradients import (
     unflatten,
 )
 from fastbp.history import EarlyStopping, History
+from fastbp.loading import load
 from fastbp.network import Network
 from fastbp.samples import Dataset, one_hot
 
@@ -47,6 +48,7 @@ __all__ = [
     "Dataset",
     "DivergenceError",
     "EarlyStopping",
+    "FormatError",
     "GradientCheck",
     "History",
     "Network",
@@ -65,6 +67,7 @@ __all__ = [
     "input_gradient",
     "jacobian",
     "kernel_info",
+    "load",
     "mnist_loader",
     "network",
     "network2",

@@ -61,6 +61,8 @@ def real_array(value: Any, where: str) -> NDArray[Any]:
     value = unmasked(value, where)
     try:
         array = np.asarray(value)
+    except MemoryError:
+        raise
     except Exception as error:
         raise TypeError(
             text(where, "an array of real numbers", type(value).__name__, str(error))

@@ -7,14 +7,14 @@ import os
 import threading
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp import _checks, parameters, samples, shuffling, training
+from fastbp import _checks, parameters, samples, shuffling, storage, training
 from fastbp._dispatch import core
-from fastbp.errors import DivergenceError, text
+from fastbp.errors import DivergenceError, FormatError, text
 from fastbp.functions import COSTS, NUMPY, Activation
 from fastbp.samples import Dataset
 
@@ -123,7 +123,8 @@ class Model:
         dtype = np.dtype(dtype)
         if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
             raise TypeError(text("dtype", "float32 or float64", dtype))
-        if not isinstance(random_state, np.random.Generator | None):
+        # NumPy imports its generators where they are first asked for: a file needs none.
+        if random_state is not None and not isinstance(random_state, np.random.Generator):
             random_state = np.random.default_rng(_checks.integer(random_state, "random_state", 0))
         self.num_layers = len(checked)
         self.sizes = sizes
@@ -172,6 +173,40 @@ class Model:
             biases, weights = ([a.copy() for a in part] for part in checked)
         with self._writing():
             self._parameters = (biases, weights)
+
+    # -- files -----------------------------------------------------------------------
+
+    def _write(self, filename: storage.Path, kind: str, facts: storage.Facts) -> None:
+        """Write the network as a container."""
+        _, biases, weights = self._checked(finite=True)
+        storage.write(filename, kind, storage.layers(biases, weights), facts)
+
+    @classmethod
+    def _of(
+        cls,
+        where: str,
+        arrays: storage.Arrays,
+        activations: Callable[[int], tuple[str, ...] | None] = lambda n_layers: None,
+        dtype: DTypeLike | None = None,
+    ) -> Self:
+        """Return the network of a file's arrays; none is drawn. ``dtype`` None: the file's.
+
+        ``activations`` tells them for so many layers.
+        """
+        try:
+            biases, weights = storage.pop_layers(arrays, len(arrays) // 2)
+            if arrays or not weights:
+                raise ValueError(text("arrays", "weights and biases of layers", sorted(arrays)[:3]))
+            if any(array.dtype != weights[0].dtype for array in (*biases, *weights)):
+                raise ValueError(text("arrays", "one dtype", "several"))
+            sizes = [w.shape[-1] if w.ndim else 0 for w in weights[:1]] + [len(b) for b in biases]
+            net = cls.__new__(cls)
+            net._start(sizes, weights[0].dtype if dtype is None else dtype, None)
+            net._activations = activations(len(weights))
+            net._commit(*net._layout().check(biases, weights, finite=True))
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{where}: {error}") from None
+        return net
 
     # -- state -----------------------------------------------------------------------
 

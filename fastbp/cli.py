@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp import network2, options, shuffling, tables, training
+from fastbp import network2, options, shuffling, storage, tables, training
 from fastbp._dispatch import kernel_info
 from fastbp.datasets import load_digits, load_mnist
 from fastbp.errors import DivergenceError, text
@@ -381,38 +380,37 @@ def _check_target(path: str) -> None:
 
 
 def _save(net: network2.Network, encoding: Encoding, path: str) -> None:
-    """Write the book's JSON with the encoding; a failure leaves the old file as it was."""
+    """Write a container or the book's JSON, with the encoding; a failure leaves the old file."""
+    if storage.is_container(path):
+        try:
+            net._write(path, "network2", net._facts() | encoding.to_json())
+        except ValueError as error:  # of too many features
+            raise InputError(str(error)) from error
+        return
     data = net._to_json() | encoding.to_json() | {"dtype": net.dtype.name}
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(data, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    storage.replace(path, [json.dumps(data).encode("utf-8")])
 
 
 def _load(path: str) -> tuple[network2.Network, Encoding]:
     """Read what ``_save``, or the book's ``save``, wrote."""
     expected = "a model that 'fastbp train --save' wrote"
-    with (
-        tables.reading(path, expected, ValueError, RecursionError),
-        open(path, encoding="utf-8") as file,
-    ):
-        try:
-            data = json.load(file)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            hint = "the model comes first, then the data"
-            raise InputError(text(path, expected, "a file that is not JSON", hint)) from error
+    with tables.reading(path, expected, ValueError, RecursionError):
+        if storage.is_container(path):
+            _, data, arrays = storage.read(path, "network2")
+        else:
+            try:
+                data = json.loads(storage.contents(path).decode("utf-8"))
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                hint = "the model comes first, then the data"
+                raise InputError(text(path, expected, "a file that is not JSON", hint)) from error
     dtype = data.get("dtype", "float64") if isinstance(data, dict) else "float64"
     if dtype not in options.DTYPES:
         raise InputError(text(f"{path}: dtype", "float64 or float32", repr(dtype)))
     try:
-        net = network2.from_json(data, path, dtype=dtype)
+        if storage.is_container(path):
+            net = network2.from_container(data, arrays, path)
+        else:
+            net = network2.from_json(data, path, dtype=dtype)
         return net, Encoding.from_json(data, net.sizes[0], net.sizes[-1], path)
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp import _checks, optimizers, samples, training
+from fastbp import _checks, optimizers, samples, storage, training
 from fastbp._dispatch import core
 from fastbp._model import Model
 from fastbp.checkpoint import Checkpoint
-from fastbp.errors import text
+from fastbp.errors import FormatError, text
 from fastbp.functions import costs
 from fastbp.gradients.work import Work
-from fastbp.history import EarlyStopping, History
+from fastbp.history import KEYS, EarlyStopping, History
 from fastbp.optimizers import LBFGS, AdamW, Optimizer
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
@@ -106,6 +108,8 @@ def train(
         A parameter became NaN or infinite; the last finite state is back.
     """
     with net._writing():
+        epochs = _checks.integer(epochs, "epochs", 0)
+        n_threads = _checks.integer(n_threads, "n_threads", 1)
         fit = _Fit(
             net, data, optimizers.named(optimizer), l1, l2, dropout, clip_norm, sample_weight,
             class_weight, validation, early_stopping, random_state, checkpoint,
@@ -113,8 +117,6 @@ def train(
         )  # fmt: skip
         fit.schedule = schedule or constant()
         fit.callbacks = list(callbacks)
-        epochs = _checks.integer(epochs, "epochs", 0)
-        n_threads = _checks.integer(n_threads, "n_threads", 1)
         with _Bar(epochs, fit.history.epochs, progress) as fit.bar:
             fit.run(epochs, n_threads)
     return fit.history
@@ -170,9 +172,10 @@ class _Fit:
         self.best: tuple[Blocks, Blocks] | None = None
         self.checkpoint = checkpoint
         found = None if checkpoint is None else checkpoint.read()
-        self.seed = _seed(net, random_state) if found is None else int(found[0]["seed"])
         self.elapsed = 0.0
-        if found is not None:
+        if found is None:
+            self.seed = _seed(net, random_state)
+        else:
             self._resume(*found)
 
     # -- what the loop asks ------------------------------------------------------------
@@ -355,44 +358,61 @@ class _Fit:
 
     def _save(self) -> None:
         assert self.checkpoint is not None
-        _, biases, weights = self.net._checked()
-        arrays = {f"biases_{l}": b for l, b in enumerate(biases)}
-        arrays |= {f"weights_{l}": w for l, w in enumerate(weights)}
-        if self.moments is not None:
-            arrays["moments"] = self.moments
+        arrays = storage.layers(*self.net._checked()[1:])
+        for i, block in enumerate(self._moments()):
+            arrays |= storage.layers(*self.layout.unpack(block), f"moments.{i}.")
         if self.best is not None:
-            arrays |= {f"best_biases_{l}": b for l, b in enumerate(self.best[0])}
-            arrays |= {f"best_weights_{l}": w for l, w in enumerate(self.best[1])}
+            arrays |= storage.layers(*self.best, "best.")
+        others = {}
+        for key, values in self.history.items():
+            if values and all(isinstance(value, Real) for value in values):
+                arrays[f"history.{key}"] = np.array(values, np.float64)
+            else:  # a callback's, or an empty list
+                others[key] = values
         facts = {
             "run": self._facts(),
             "seed": self.seed,
-            "history": dict(self.history),
+            "history": others,
             "stopped": self.history.stopped,
         }
         self.checkpoint.write(facts, arrays)
 
-    def _resume(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def _moments(self) -> list[NDArray[Any]]:
+        """Return views of the optimizer's state, each laid out as the parameters."""
+        if self.moments is None:
+            return []
+        return np.split(self.moments, len(self.moments) // self.layout.length)
+
+    def _resume(self, facts: storage.Facts, arrays: storage.Arrays) -> None:
         assert self.checkpoint is not None
-        path = str(self.checkpoint.path)
+        path = os.fsdecode(self.checkpoint.path)
+        run = facts.get("run")
+        if not isinstance(run, dict):
+            raise FormatError(text(path, "a checkpoint of fastbp.train", "one without its run"))
         for name, value in self._facts().items():
-            kept = facts["run"].get(name)
-            if kept != value:
-                expected = f"{name} {kept!r}, as the run in this file has"
+            if run.get(name) != value:
+                expected = f"{name} {run.get(name)!r}, as the run in this file has"
                 raise ValueError(text(path, expected, repr(value), "another path begins anew"))
-        n = range(len(self.layout.sizes) - 1)
-        biases, weights = self.layout.check(
-            [arrays[f"biases_{l}"] for l in n], [arrays[f"weights_{l}"] for l in n]
-        )
-        self.history.update(facts["history"])
-        self.history.stopped = facts["stopped"]
+
+        def layers(prefix: str = "", finite: bool = True) -> tuple[Blocks, Blocks]:
+            parts = storage.pop_layers(arrays, len(self.layout.sizes) - 1, prefix)
+            return self.layout.check(*parts, finite=finite)
+
+        try:
+            parameters = layers()
+            for i, block in enumerate(self._moments()):
+                # A mean square may have become infinite, with steps of 0.
+                block[:] = self.layout.pack(*layers(f"moments.{i}.", finite=False))
+            if "best.biases.0" in arrays:
+                self.best = layers("best.")
+            self.history = _history(arrays, facts.get("history"), facts.get("stopped"))
+            if arrays:
+                raise ValueError(text("arrays", "those of the run", sorted(arrays)[:3]))
+            self.seed = _checks.integer(facts.get("seed"), "seed", 0)
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{path}: {error}") from None
         self.elapsed = self.history["seconds"][-1] if self.history["seconds"] else 0.0
-        if self.moments is not None:
-            self.moments[:] = arrays["moments"]
-        if "best_biases_0" in arrays:
-            self.best = self.layout.check(
-                [arrays[f"best_biases_{l}"] for l in n], [arrays[f"best_weights_{l}"] for l in n]
-            )
-        self.net._commit([b.copy() for b in biases], [w.copy() for w in weights])
+        self.net._commit(*parameters)
 
     # -- the gate ----------------------------------------------------------------------
 
@@ -457,6 +477,24 @@ class _Bar:
             }
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update()
+
+
+def _history(arrays: storage.Arrays, others: Any, stopped: Any) -> History:
+    """Take the history out of a checkpoint."""
+    if not isinstance(others, dict) or not isinstance(stopped, str):
+        raise ValueError(text("history", "lists by name", type(others).__name__))
+    history = History(others)
+    history.stopped = stopped
+    for name in [name for name in arrays if name.startswith("history.")]:
+        history[name.removeprefix("history.")] = arrays.pop(name).tolist()
+    for key in KEYS:
+        values = history[key]
+        if not isinstance(values, list) or not all(type(value) is float for value in values):
+            raise ValueError(text(f"history: {key}", "a list of numbers", "something else"))
+        always = key in ("cost", "eta", "seconds")
+        if len(values) != history.epochs and (values or always):
+            raise ValueError(text(f"history: {key}", f"{history.epochs} values", len(values)))
+    return history
 
 
 def _needed(module: str, where: str, expected: str, name: str) -> Any:

@@ -8,13 +8,15 @@ object or in this module, is called, by a slower path.
 from __future__ import annotations
 
 import random
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import _checks, samples, shuffling, training
+from fastbp import _checks, samples, shuffling, storage, training
 from fastbp._model import Arrays, Model, Shipped, Shuffling
+from fastbp.errors import text
 from fastbp.functions import sigmoid
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
@@ -219,6 +221,22 @@ class Network(Model):
         if self._shipped.overridden(self, "feedforward", "sigmoid"):
             return self._count_with(self.feedforward, test_data, "test_data")
         return self._count(test_data, "test_data", y="labels")
+
+    def save(self, filename: str | PathLike[str]) -> None:
+        """Write the network to ``filename``, which ends in ``.safetensors``, for ``fastbp.load``.
+
+        The file is replaced as a whole, or not at all. What a subclass adds is not kept.
+
+        Raises
+        ------
+        ValueError, OSError
+            Another name (the book has a JSON of chapter 3's class alone), a parameter that is
+            not finite; the file cannot be written.
+        """
+        if not storage.is_container(filename):
+            hint = "the book's JSON is of network2.Network"
+            raise ValueError(text("filename", f"a name in {storage.SUFFIX}", repr(filename), hint))
+        self._write(filename, "network", {})
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:
         """Return dC/da of the quadratic cost, ``output_activations - y``; override it at will."""

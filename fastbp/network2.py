@@ -7,7 +7,9 @@ object or in this module, is called, by a slower path.
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import random
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -16,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp import _checks, parameters, samples, shuffling, training
+from fastbp import _checks, parameters, samples, shuffling, storage, training
 from fastbp._model import Arrays, Model, Shipped, Shuffling
-from fastbp.errors import text
+from fastbp.errors import FormatError, text
 from fastbp.functions import ACTIVATIONS, HIDDEN, NUMPY, OUTPUTS, sigmoid
 
 __all__ = [
@@ -461,11 +463,30 @@ class Network(Model):
         return float(cost + 0.5 * (lmbda / n) * sum(np.linalg.norm(w) ** 2 for w in weights))
 
     def save(self, filename: str | PathLike[str]) -> None:
-        """Write the network to ``filename`` as the book's JSON, which its ``load`` reads too."""
-        import json
+        """Write the network to ``filename``, for ``load``; it is replaced as a whole, or not.
 
-        with open(filename, "w", encoding="utf-8") as file:
-            json.dump(self._to_json(), file)
+        A name in ``.safetensors`` gets a container, with dtype, digest and the bits of each
+        number; every other one the book's JSON, which its ``load`` reads too. A cost of your
+        own is kept by name, what a subclass adds not at all.
+
+        Raises
+        ------
+        ValueError, OSError
+            A parameter is not finite (container only); the file cannot be written.
+        """
+        if storage.is_container(filename):
+            self._write(filename, "network2", self._facts())
+        else:
+            storage.replace(filename, [json.dumps(self._to_json()).encode("utf-8")])
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what a container holds beside the arrays."""
+        cost = self.cost if isinstance(self.cost, type) else type(self.cost)
+        known = COSTS.get(cost.__name__) is cost
+        return {
+            "activations": list(self.activations),
+            "cost": cost.__name__ if known else {"own": cost.__name__},
+        }
 
     def _to_json(self) -> dict[str, Any]:
         _, biases, weights = self._checked()
@@ -523,55 +544,94 @@ class Network(Model):
 
 
 def load(
-    filename: str | PathLike[str], *, cost: Any = None, dtype: DTypeLike = np.float64
+    filename: str | PathLike[str], *, cost: Any = None, dtype: DTypeLike | None = None
 ) -> Network:
     """Return the network that ``save``, or the book's program, wrote to ``filename``.
 
     Parameters
     ----------
-    filename : path of a JSON file
+    filename : path of a file
+        A container if it ends in ``.safetensors``, else JSON.
     cost : class or object, optional
         The cost, where the file names one of your own.
-    dtype : {float64, float32}
+    dtype : {float64, float32}, optional
+        By default that of a container; float64 of JSON.
 
     Raises
     ------
-    ValueError, OSError
-        The file is not such a JSON file, names a cost that is not known, or cannot be read.
+    FormatError (a ValueError), OSError
+        The file is not such a file, or damaged, or names a cost that is not known; it cannot
+        be read.
     """
-    import json
+    where = os.fsdecode(filename)
+    if storage.is_container(filename):
+        _, facts, arrays = storage.read(filename, "network2")
+        return from_container(facts, arrays, where, cost=cost, dtype=dtype)
+    try:
+        data = json.loads(storage.contents(filename).decode("utf-8"))
+    except FormatError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise FormatError(text(where, "a network as JSON", str(error))) from None
+    return from_json(data, where, cost=cost, dtype=dtype)
 
-    with open(filename, encoding="utf-8") as file:
-        try:
-            data = json.load(file)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(text(str(filename), "a network as JSON", str(error))) from None
-    return from_json(data, str(filename), cost=cost, dtype=dtype)
+
+def from_container(
+    facts: storage.Facts,
+    arrays: storage.Arrays,
+    where: str,
+    *,
+    cost: Any = None,
+    dtype: DTypeLike | None = None,
+) -> Network:
+    """Return the network of a container's contents; ``where`` begins each error text."""
+    found = _named_cost(facts.get("cost"), where) if cost is None else cost
+
+    def activations(n_layers: int) -> tuple[str, ...] | None:
+        names = facts.get("activations")
+        if not isinstance(names, list):
+            raise ValueError(text("activations", "a list of names", type(names).__name__))
+        checked = _activations(names, None, n_layers, _compiled(found))
+        return None if set(checked) == {"sigmoid"} else checked
+
+    net = Network._of(where, arrays, activations, dtype)
+    net.cost = found
+    return net
 
 
-def from_json(data: Any, where: str, *, cost: Any = None, dtype: DTypeLike = np.float64) -> Network:
+def _named_cost(name: Any, where: str) -> Any:
+    if not isinstance(name, str) or name not in COSTS:
+        expected = f"a cost among {', '.join(COSTS)}"
+        hint = "load(filename, cost=...) takes your own"
+        raise FormatError(text(f"{where}: cost", expected, repr(name)[:80], hint))
+    return COSTS[name]
+
+
+def from_json(
+    data: Any, where: str, *, cost: Any = None, dtype: DTypeLike | None = None
+) -> Network:
     """Return the network of the decoded JSON ``data``; ``where`` begins each error text."""
     keys = {"sizes", "weights", "biases", "cost"}
     if not isinstance(data, dict) or not keys <= data.keys():
-        raise ValueError(text(where, "a network with " + ", ".join(sorted(keys)), "another JSON"))
+        raise FormatError(text(where, "a network with " + ", ".join(sorted(keys)), "another JSON"))
     if cost is None:
-        if not isinstance(data["cost"], str) or data["cost"] not in COSTS:
-            expected = f"a cost among {', '.join(COSTS)}"
-            hint = "load(filename, cost=...) takes your own"
-            raise ValueError(text(f"{where}: cost", expected, repr(data["cost"]), hint))
-        cost = COSTS[data["cost"]]
+        cost = _named_cost(data["cost"], where)
+    dtype = np.dtype(np.float64 if dtype is None else dtype)
     try:
         sizes = parameters.check_sizes(data["sizes"])
+    except (TypeError, ValueError, MemoryError) as error:  # of more than there can be
+        raise FormatError(f"{where}: {error}") from None
+    try:
         names = data.get("activations") or ["sigmoid"] * (len(sizes) - 1)
         names = _activations(names, None, len(sizes) - 1, _compiled(cost))
-        layout = parameters.layout(sizes, np.dtype(dtype))
+        layout = parameters.layout(sizes, dtype)
         biases, weights = layout.check(
             [np.array(b) for b in data["biases"]],
             [np.array(w) for w in data["weights"]],
             finite=True,
         )
-    except (TypeError, ValueError, MemoryError) as error:
-        raise ValueError(f"{where}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{where}: {error}") from None
     # Made as the book makes it, by a constructor that draws: the global stream moves alike.
     net = Network(data["sizes"], cost=cost, dtype=dtype, activation=names)
     net._commit(biases, weights)

@@ -120,7 +120,10 @@ examples:
     _add_split_options(train)
     _add_training_options(train, epochs=40)
     train.add_argument(
-        "--save", metavar="FILE", help="write the trained model, as JSON that network2.load reads"
+        "--save",
+        metavar="FILE",
+        help="write the trained model, as JSON or, to a name in .safetensors, as a container "
+        "with a digest; network2.load reads both",
     )
 
     predict = add("predict", "print the class of each sample", _PREDICT)

@@ -84,8 +84,9 @@ class Encoding:
     @classmethod
     def from_json(cls, data: dict[str, Any], n_in: int, n_out: int, where: str) -> Self:
         """Return the encoding among the keys of ``data``, for a network of these sizes."""
-        classes = data.get("classes", list(range(n_out)))  # the book's own files have none
-        features, label = data.get("features"), data.get("label")
+        classes, features, label = data.get("classes"), data.get("features"), data.get("label")
+        if classes is None:  # the book's own files have none
+            classes = list(range(n_out))
         mean, scale = data.get("mean"), data.get("scale")
         lists = {
             "classes": (classes, (int, str), n_out),

@@ -92,6 +92,8 @@ def shuffle(
     """
     cdef uint32_t state[WORDS + 1]
     cdef tuple words = getstate()
+    # Not a comprehension: one that finds no memory to grow drops its item twice (Cython 3.2).
+    cdef list after = [None] * (WORDS + 1)
     cdef Py_ssize_t k
     if len(words) != WORDS + 1 or not 0 <= words[WORDS] <= WORDS:
         raise ValueError("not the state of a Mersenne Twister")
@@ -99,7 +101,9 @@ def shuffle(
         state[k] = words[k]
     if order.shape[0]:
         permute(state, python2, order.shape[0], &order[0])
-    setstate(tuple([state[k] for k in range(WORDS + 1)]))
+    for k in range(WORDS + 1):
+        after[k] = state[k]
+    setstate(tuple(after))
 
 
 cdef bint same(list cards, list dealt, const Py_ssize_t[::1] order) noexcept:

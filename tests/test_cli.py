@@ -438,6 +438,25 @@ def test_predict_reads_the_books_file(command, tmp_path):
     assert out.split() == [str(j) for j in expected]
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_container_predicts_as_the_json(succeed, command, trees, tmp_path, dtype):
+    """The same model by both suffixes: same classes by name, same scaling, same lines."""
+    results = []
+    for name in ("m.json", "m.safetensors"):
+        lines = succeed("train", trees, "--save", tmp_path / name, "--dtype", dtype, "--epochs", 5)
+        assert lines[-1] == f"Saved: {tmp_path / name}"
+        results.append(command("predict", tmp_path / name, trees))
+    assert results[0] == results[1]
+    assert results[0][0] == 0
+    net = network2.load(tmp_path / "m.safetensors")
+    assert net.dtype == dtype
+    blob = (tmp_path / "m.safetensors").read_bytes()
+    (tmp_path / "m.safetensors").write_bytes(blob[:-1] + bytes([blob[-1] ^ 1]))
+    refused(command("predict", tmp_path / "m.safetensors", trees), "m.safetensors", "damaged")
+    (tmp_path / "m.safetensors").write_text("a,b\n")
+    refused(command("predict", tmp_path / "m.safetensors", trees), "m.safetensors", "container")
+
+
 @pytest.mark.parametrize(("dtype", "winner"), [("float64", "1"), ("float32", "0")])
 def test_predict_computes_as_trained(command, tmp_path, dtype, winner):
     """A model is used in its own dtype: float32 cannot see what makes 1 win here."""

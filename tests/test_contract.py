@@ -153,14 +153,14 @@ def is_chapter_3(module):
 
 
 def methods(names):
-    """Return the cases (module, name) in which the module's class has a method ``name``."""
+    """Return the cases (module, name) in which the book's class has a method ``name``."""
     return pytest.mark.parametrize(
         ("module", "name"),
         [
             pytest.param(module, name, id=f"{book}-{name}")
             for book, module in BOOKS.items()
             for name in names
-            if hasattr(module.Network, name.split()[0])
+            if hasattr(SPECIFICATION[module].Network, name.split()[0])
         ],
     )
 

@@ -489,7 +489,7 @@ def test_a_resumed_run_has_the_same_bits(tmp_path):
     """A run in two parts ends like one, parameters and history; a run that is over stays."""
     data = data_of([4, 3], 50)
     whole, history = trained(data, **OPTIONS)
-    keep = fastbp.Checkpoint(tmp_path / "run.npz", every=2)
+    keep = fastbp.Checkpoint(tmp_path / "run.safetensors", every=2)
     trained(data, **OPTIONS | {"epochs": 5}, checkpoint=keep)
     parts, again = trained(data, **OPTIONS, checkpoint=keep)
     assert (parts == whole).all()
@@ -498,7 +498,7 @@ def test_a_resumed_run_has_the_same_bits(tmp_path):
     over, once_more = trained(data, **OPTIONS, checkpoint=keep)
     assert (over == whole).all()
     assert once_more.epochs == 12
-    assert os.listdir(tmp_path) == ["run.npz"]
+    assert os.listdir(tmp_path) == ["run.safetensors"]
 
 
 RUN = """
@@ -522,30 +522,76 @@ def test_killed_and_resumed_has_the_same_bits(tmp_path):
     def start(name):
         return subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path / name), here])
 
-    start("whole.npz").wait()
+    start("whole").wait()
     rng = np.random.default_rng(0)
     for _ in range(20):
-        process = start("killed.npz")
+        process = start("killed")
         time.sleep(rng.uniform(0.25, 0.5))
         process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         process.wait()
-    assert start("killed.npz").wait() == 0
-    ends = [(tmp_path / f"{name}.npz.end.npy").read_bytes() for name in ("whole", "killed")]
+    assert start("killed").wait() == 0
+    ends = [(tmp_path / f"{name}.end.npy").read_bytes() for name in ("whole", "killed")]
     assert ends[0] == ends[1]
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     """Other options, or another file, are an error that changes neither network nor file."""
-    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run.npz")
+    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run.safetensors")
     trained(data, checkpoint=keep)
-    before = (tmp_path / "run.npz").read_bytes()
+    before = (tmp_path / "run.safetensors").read_bytes()
     for options in ({"l2": 0.5}, {"mini_batch_size": 8}, {"optimizer": "sgd"}, {"dropout": 0.1}):
-        with pytest.raises(ValueError, match=r"run.npz: expected .*, as the run in this file"):
+        with pytest.raises(
+            ValueError, match=r"run.safetensors: expected .*, as the run in this file"
+        ):
             trained(data, checkpoint=keep, **options)
-    assert (tmp_path / "run.npz").read_bytes() == before
-    (tmp_path / "run.npz").write_bytes(before[:-100])
-    with pytest.raises(ValueError, match="expected a checkpoint"):
+    assert (tmp_path / "run.safetensors").read_bytes() == before
+    (tmp_path / "run.safetensors").write_bytes(before[:-100])
+    with pytest.raises(fastbp.FormatError, match=r"run.safetensors: expected .* bytes of arrays"):
         trained(data, checkpoint=keep)
+
+
+def test_a_long_run_with_everything_fits_its_file(tmp_path):
+    """Thousands of epochs, a callback's own lists and an infinite cost come back."""
+    data, keep = data_of([2, 1], 1), fastbp.Checkpoint(tmp_path / "run", every=10**6)
+
+    def note(net, history):
+        history.setdefault("own", []).append(history.epochs)
+        history.setdefault("words", ["a", None])
+        history["cost"][-1] = np.inf
+
+    options = {"callbacks": [note], "optimizer": "adam", "random_state": 0}
+    net = network_of([2, 1], "sigmoid", "sigmoid", "quadratic")
+    history = fastbp.train(net, data, epochs=12_000, checkpoint=keep, **options)
+    again = fastbp.train(net, data, epochs=12_000, checkpoint=keep, **options)
+    assert again == history
+    assert len(again["own"]) == 12_000
+    assert again["cost"][-1] == np.inf
+
+
+@pytest.mark.parametrize(
+    "name", ["weights.0", "moments.1.biases.0", "history.cost", "best.weights.1"]
+)
+def test_a_checkpoint_that_lacks_something_is_refused(name, tmp_path):
+    """Another array, none, or one too many: a FormatError, and the network is as it was."""
+    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run")
+    options = OPTIONS | {"epochs": 2, "random_state": 3, "checkpoint": keep}
+    net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+    before = flat(net.biases, net.weights).copy()
+    fastbp.train(network_of([4, 6, 3], "tanh", "softmax", "log_likelihood"), data, **options)
+    facts, arrays = keep.read()
+    array = arrays[name]
+    files = [({}, {name: None}), ({}, {name: array[:-1]}), ({}, {"more": array})]
+    files += [({}, {name: array[None]}), ({"run": None}, {}), ({"seed": "x"}, {})]
+    files += [({"seed": None}, {}), ({"history": []}, {}), ({"stopped": 1}, {})]
+    for other_facts, others in files:
+        left = {k: v for k, v in (arrays | others).items() if v is not None}
+        keep.write(facts | other_facts, left)
+        with pytest.raises(fastbp.FormatError, match="run: "):
+            fastbp.train(net, data, **options)
+        assert (flat(net.biases, net.weights) == before).all()
+    keep.write(facts, arrays)
+    fastbp.train(net, data, **options)
+    assert (flat(net.biases, net.weights) != before).any()
 
 
 # -- bad input -----------------------------------------------------------------------------------

@@ -1,0 +1,46 @@
+"""``fastbp.load``: a network of either class from its file."""
+
+from __future__ import annotations
+
+import os
+from os import PathLike
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from fastbp import network, network2, storage
+from fastbp.errors import text
+
+
+def load(
+    filename: str | PathLike[str], *, cost: Any = None, dtype: DTypeLike | None = None
+) -> network.Network | network2.Network:
+    """Return the network that ``save`` of its class wrote to ``filename``.
+
+    Parameters
+    ----------
+    filename : path of a file
+        A container if it ends in ``.safetensors``, else the book's JSON.
+    cost, dtype
+        As in ``network2.load``; chapter 1's class has the quadratic cost alone.
+
+    Returns
+    -------
+    network.Network or network2.Network
+        With the file's dtype, activations and cost; of JSON ``network2.Network``.
+
+    Raises
+    ------
+    FormatError (a ValueError), OSError
+        The file is not such a file, or damaged, or names a cost that is not known; it cannot
+        be read.
+    """
+    if not storage.is_container(filename):
+        return network2.load(filename, cost=cost, dtype=dtype)
+    where = os.fsdecode(filename)
+    kind, facts, arrays = storage.read(filename, "network", "network2")
+    if kind == "network2":
+        return network2.from_container(facts, arrays, where, cost=cost, dtype=dtype)
+    if cost is not None:
+        raise ValueError(text("cost", f"None, as {where} is of chapter 1's class", repr(cost)))
+    return network.Network._of(where, arrays, dtype=dtype)

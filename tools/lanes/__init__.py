@@ -1,0 +1,1 @@
+"""The lanes of tools/check.py, each with ``run(options) -> (passed, failed)``."""
