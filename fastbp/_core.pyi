@@ -94,6 +94,7 @@ class Options:
         optimizer: int,
         l1: float,
         l2: float,
+        alpha: float,
         first: float,
         second: float,
         epsilon: float,
@@ -102,6 +103,7 @@ class Options:
         seed: int,
         updates: int,
         drawn: int,
+        costs: NDArray[Any] | None,
     ) -> None: ...
 
 def train(

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from fastbp import _checks
 from fastbp._dispatch import core
 from fastbp.errors import text
@@ -131,12 +133,26 @@ class LBFGS:
     """The quasi-Newton method L-BFGS-B of SciPy, on all samples at once.
 
     An epoch of ``train`` is an iteration. ``memory`` steps are remembered; the run ends where
-    the largest derivative is below ``tolerance``, or after ``max_evaluations`` of the cost.
+    the largest derivative is below ``tolerance``, where a step lowers the cost by less than
+    ``least`` of it, or after ``max_evaluations`` of the cost.
     """
 
     memory: int = 10
     tolerance: float = 1e-5
+    least: float = 2.0**-46  # some roundings of the cost
     max_evaluations: int = 15000
+
+
+@dataclass
+class State:
+    """What an optimizer remembers from one call of ``train`` to the next; plain arrays.
+
+    Give the same object to each call: momentum goes on, and Adam's count of its steps.
+    """
+
+    moments: NDArray[Any] | None = None
+    updates: int = 0
+    samples: int = 0
 
 
 TABLE: dict[str, Callable[..., Any]] = {

@@ -89,6 +89,7 @@ cdef struct Rule:
     int optimizer
     double l1  # penalties of the weights' sizes and of half their squares, a sample's mean cost
     double l2
+    double alpha  # the same of half their squares, of a whole mini-batch: a share for each sample
     double first  # momentum, or the decay of the first moment,
     double second  # and of the second
     double epsilon
@@ -114,6 +115,7 @@ cdef struct Steps:
     Py_ssize_t parts  # threads that do this at once, all alike
     Py_ssize_t* team  # where these meet
     double max_norm  # of a sample's gradient; what is longer is scaled down to it
+    double* costs  # where the cost of each sample of the order goes; NULL: nowhere
     Rule rule
     Dropout dropout
 
