@@ -98,6 +98,7 @@ class Options:
         first: float,
         second: float,
         epsilon: float,
+        hat: bool,
         moments: NDArray[Any] | None,
         rates: NDArray[Any] | None,
         seed: int,

@@ -151,7 +151,9 @@ class _Perceptron(BaseEstimator):
                     f"large values and need to be preprocessed. {error}"
                 ) from error
             watch.diverged()
-            warnings.warn(f"{error}; the best parameters are kept", ConvergenceWarning, stacklevel=3)
+            warnings.warn(
+                f"{error}; the best parameters are kept", ConvergenceWarning, stacklevel=3
+            )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=3)
         else:
@@ -185,6 +187,10 @@ class _Perceptron(BaseEstimator):
     def _sample_weight(self, sample_weight: Any, y: Array) -> Any:
         if isinstance(sample_weight, Real):
             sample_weight = np.full(len(y), float(sample_weight))
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight)
+            if not sample_weight.any():
+                raise ValueError("Sample weights must contain at least one non-zero number.")
         return sample_weight
 
     def _hidden_sizes(self) -> list[int]:
@@ -240,9 +246,7 @@ class _Perceptron(BaseEstimator):
         """Return biases and weights as a network has them: views."""
         return [b.reshape(-1, 1) for b in self.intercepts_], [w.T for w in self.coefs_]
 
-    def _publish(
-        self, net: network2.Network, biases: list[Array], weights: list[Array]
-    ) -> None:
+    def _publish(self, net: network2.Network, biases: list[Array], weights: list[Array]) -> None:
         self.coefs_ = [w.T for w in weights]
         self.intercepts_ = [b.ravel() for b in biases]
         self._net = net
@@ -309,8 +313,9 @@ class _Perceptron(BaseEstimator):
                 eta=eta, momentum=self.momentum, nesterov=bool(self.nesterovs_momentum)
             )
         return optimizers.Adam(
-            eta=eta, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon
-        )
+            eta=eta, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon,
+            epsilon_hat=True,
+        )  # fmt: skip
 
     def _schedule(self) -> Any:
         if self.schedule is not None:
@@ -669,10 +674,10 @@ class MLPClassifier(ClassifierMixin, _Perceptron):
         return by_class if weights is None else by_class * np.asarray(weights)
 
     def _strata(self, y: Array, Y: Array) -> Any:
-        # Of two classes scikit-learn names True and False where one has too few members.
+        # As scikit-learn, whose error names True and False where one has too few members.
         if self._labels:
             return y
-        return Y[:, 0] > 0.5 if Y.shape[1] == 1 else None
+        return Y > 0.5 if Y.shape[1] == 1 else None
 
     def _judge(self, Y: Array, A: Array, weights: Any) -> float:
         """Return the accuracy; a sample of several labels is right if all are."""

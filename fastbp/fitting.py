@@ -133,6 +133,8 @@ def train(
             sample_weight, class_weight, validation, score, early_stopping, shuffle, random_state,
             state, checkpoint, _checks.integer(mini_batch_size, "mini_batch_size", 1),
         )  # fmt: skip
+        if not isinstance(evaluate, bool):
+            raise TypeError(text("evaluate", "True or False", repr(evaluate)))
         fit.evaluate = evaluate
         fit.schedule = schedule or constant()
         fit.callbacks = list(callbacks)
@@ -189,8 +191,14 @@ class _Fit:
             self.early = EarlyStopping(_checks.integer(early_stopping, "early_stopping", 1))
         if self.early is not None and self.early.monitor == "validation" and validation is None:
             raise ValueError(text("early_stopping", "validation data to judge by", "none"))
-        self.score = score
-        self.shuffle = shuffle
+        if score is not None and not callable(score):
+            raise TypeError(text("score", "a function of (targets, outputs)", repr(score)))
+        if state is not None and not isinstance(state, State):
+            raise TypeError(text("state", "optimizers.State()", repr(state)))
+        if not isinstance(shuffle, bool) and not callable(shuffle):
+            expected = "True, False or a function of an array"
+            raise TypeError(text("shuffle", expected, repr(shuffle)))
+        self.score, self.shuffle = score, shuffle
         if checkpoint is not None and (state is not None or callable(shuffle)):
             expected = "no shuffle of your own and no state beside it"
             raise ValueError(text("checkpoint", expected, "one", "a file cannot hold them"))
@@ -242,12 +250,7 @@ class _Fit:
     def _deck(self, done: int) -> Deck | Seeded:
         if self.shuffle is True:
             return Seeded(self.data, self.seed, done)
-        if callable(self.shuffle):
-            return Deck(self.data, lambda: self.shuffle)
-        if self.shuffle is not False:
-            expected = "True, False or a function of an array"
-            raise TypeError(text("shuffle", expected, repr(self.shuffle)))
-        return Deck(self.data, None)
+        return Deck(self.data, (lambda: self.shuffle) if self.shuffle else None)
 
     def _epochs(self, done: int, epochs: int) -> Iterable[int]:
         for epoch in range(done, epochs):

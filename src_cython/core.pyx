@@ -141,9 +141,10 @@ cdef class Options:
 
     max_norm: of a sample's gradient; weights (.,) of the samples' costs, or None; optimizer: one
     of OPTIMIZERS; l1, l2: penalties of the weights; alpha: of a whole mini-batch; first, second,
-    epsilon: the optimizer's numbers; moments: one or two blocks, or None; rates: of dropout, by
-    layer from the input on, or None; seed: of dropout; updates, drawn: steps and samples before
-    this epoch; costs (n,): where each sample's cost goes, in the order of the epoch, or None.
+    epsilon, hat: the optimizer's numbers; moments: one or two blocks, or None; rates: of
+    dropout, by layer from the input on, or None; seed: of dropout; updates, drawn: steps and
+    samples before this epoch; costs (n,): where each sample's cost goes, in the order of the
+    epoch, or None.
     """
 
     cdef double max_norm
@@ -155,8 +156,8 @@ cdef class Options:
 
     def __init__(
         self, double max_norm, weights, int optimizer, double l1, double l2, double alpha,
-        double first, double second, double epsilon, moments, const double[::1] rates,
-        uint64_t seed, Py_ssize_t updates, uint64_t drawn, double[::1] costs,
+        double first, double second, double epsilon, bint hat, moments,
+        const double[::1] rates, uint64_t seed, Py_ssize_t updates, uint64_t drawn, double[::1] costs,
     ):  # fmt: skip
         self.held = (weights, moments, rates, costs)
         self.max_norm = max_norm
@@ -164,7 +165,7 @@ cdef class Options:
         self.weights = NULL if weights is None else address(weights)
         cdef void* blocks = NULL if moments is None else address(moments)
         self.rule = Rule(
-            optimizer, l1, l2, alpha, first, second, epsilon, blocks, updates
+            optimizer, l1, l2, alpha, first, second, epsilon, hat, blocks, updates
         )
         self.dropout = Dropout(NULL, seed, drawn)
         if rates is not None:

@@ -93,6 +93,7 @@ cdef struct Rule:
     double first  # momentum, or the decay of the first moment,
     double second  # and of the second
     double epsilon
+    bint hat  # whether epsilon is added to Adam's root before that is corrected, not after
     void* moments  # blocks like the parameters: velocity, or first and second moment
     Py_ssize_t updates  # before this epoch
 

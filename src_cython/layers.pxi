@@ -435,6 +435,8 @@ cdef inline void optimize(
         # Both moments start from 0: divided by what they lack of a whole mean.
         step = <real> (rate / (1 - pow(rule.first, <double> t)))
         root = <real> (1 / sqrt(1 - pow(rule.second, <double> t)))
+        if rule.hat:
+            epsilon *= root
         for i in range(n):
             g = G[i] + l2 * w[i] + penalty(l1, w[i])
             u[i] = mu * u[i] + rest * g
