@@ -6,6 +6,7 @@ when asked for: it takes scikit-learn.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -15,21 +16,21 @@ from numpy.typing import NDArray
 from fastbp import network2
 from fastbp.errors import text
 
-try:
-    from scipy.special import xlogy
-    from sklearn.base import ClassifierMixin, RegressorMixin
-    from sklearn.metrics import r2_score
-    from sklearn.preprocessing import LabelBinarizer
-    from sklearn.utils import compute_sample_weight
-    from sklearn.utils._param_validation import StrOptions
-    from sklearn.utils.metaestimators import available_if
-    from sklearn.utils.multiclass import check_classification_targets, unique_labels
-
-    from fastbp._perceptron import Perceptron
-except ImportError as error:
+if importlib.util.find_spec("sklearn") is None:
     raise ImportError(
-        text("fastbp.estimators", "scikit-learn >= 1.6", str(error), "pip install fastbp[sklearn]")
-    ) from None
+        text("fastbp.estimators", "scikit-learn", "none", "pip install fastbp[sklearn]")
+    )
+
+from scipy.special import xlogy
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+
+from fastbp._perceptron import Perceptron
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
