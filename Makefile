@@ -27,10 +27,10 @@ lint:  ## ruff, mypy, stubtest
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
-	$(PYTHON) -m mypy.stubtest fastbp
+	$(PYTHON) -m mypy.stubtest fastbp --mypy-config-file pyproject.toml --allowlist tests/stubtest.txt
 
 bench:  ## compare speeds, and write all tables; close other programs first
-	for program in speed book growth chapter2 gradients; do \
+	for program in speed book growth chapter2 gradients estimators; do \
 	    $(PYTHON) benchmarks/$$program.py --write || exit 1; done
 
 .PHONY: help build debug test core levels published lint bench

@@ -95,14 +95,17 @@ class Options:
         optimizer: int,
         l1: float,
         l2: float,
+        alpha: float,
         first: float,
         second: float,
         epsilon: float,
+        hat: bool,
         moments: NDArray[Any] | None,
         rates: NDArray[Any] | None,
         seed: int,
         updates: int,
         drawn: int,
+        costs: NDArray[Any] | None,
     ) -> None: ...
 
 def train(

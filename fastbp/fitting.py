@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -18,15 +19,17 @@ from fastbp._dispatch import core
 from fastbp._model import Model
 from fastbp.checkpoint import Checkpoint
 from fastbp.errors import FormatError, text
-from fastbp.functions import costs
+from fastbp.functions import NUMPY, costs
 from fastbp.gradients.work import Work
 from fastbp.history import KEYS, EarlyStopping, History
-from fastbp.optimizers import LBFGS, AdamW, Optimizer
+from fastbp.optimizers import LBFGS, AdamW, Optimizer, State
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
 from fastbp.schedules import Schedule, constant
-from fastbp.shuffling import Seeded
+from fastbp.shuffling import Deck, Seeded, Shuffle
 
+PENALTIES = ("l1", "l2", "alpha")
+Score = Callable[[NDArray[Any], NDArray[Any]], float]
 Callback = Callable[[Model, History], Any]
 Blocks = list[NDArray[Any]]
 
@@ -41,15 +44,20 @@ def train(
     schedule: Schedule | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
+    alpha: float = 0.0,
     dropout: float | Sequence[float] = 0.0,
     clip_norm: float | None = None,
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[int, float] | str | None = None,
     validation: Any = None,
+    score: Score | None = None,
+    evaluate: bool = True,
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Iterable[Callback] = (),
     progress: bool = False,
+    shuffle: bool | Shuffle = True,
     random_state: int | np.random.Generator | None = None,
+    state: State | None = None,
     checkpoint: Checkpoint | None = None,
     n_threads: int = 1,
 ) -> History:
@@ -71,6 +79,9 @@ def train(
     l1, l2 : float
         The cost of a sample is its own plus l1 sum |w| + l2 / 2 sum w^2: whatever the size of
         mini-batches and of the data. The book's ``lmbda`` is n l2.
+    alpha : float
+        The summed cost of a mini-batch is that of its samples plus alpha / 2 sum w^2, as
+        scikit-learn has it; of one that weighs m it counts as l2 = alpha / m.
     dropout : float, or one for each hidden layer
         The part of the hidden activations that is set to 0 in training; the others are scaled
         up (Srivastava et al., 2014).
@@ -82,14 +93,25 @@ def train(
         The same for all samples of a class; "balanced": n / (classes * count).
     validation : pairs, Dataset or (X, Y), optional
         Looked at after each epoch.
+    score : function of (targets, outputs), optional
+        Of the validation data, (n, n_L) both, the higher the better; what is judged by it
+        instead of the accuracy: early stopping and schedules.
+    evaluate : bool
+        Whether to look at the training data after each epoch too. False: their cost is that
+        of each mini-batch before its step, which costs no time, and accuracy is not counted.
     early_stopping : int or EarlyStopping, optional
         End after so many epochs without improvement, with the best parameters.
     callbacks : functions of (net, history)
         Called after each epoch; one that returns True ends the run.
     progress : bool
         Whether to show a bar (tqdm).
+    shuffle : bool or function of an array of row numbers
+        False: always in the order of the data. A function reorders the array of the epoch
+        before in place, such as ``numpy.random.RandomState(0).shuffle``.
     random_state : None, int or numpy.random.Generator
         Of the order of samples and of dropout. None: the network's generator, or Python's.
+    state : State, optional
+        The optimizer's memory, to go on with in the next call.
     checkpoint : Checkpoint, optional
         A file to keep the run in, and to go on from.
     n_threads : int
@@ -111,10 +133,13 @@ def train(
         epochs = _checks.integer(epochs, "epochs", 0)
         n_threads = _checks.integer(n_threads, "n_threads", 1)
         fit = _Fit(
-            net, data, optimizers.named(optimizer), l1, l2, dropout, clip_norm, sample_weight,
-            class_weight, validation, early_stopping, random_state, checkpoint,
-            _checks.integer(mini_batch_size, "mini_batch_size", 1),
+            net, data, optimizers.named(optimizer), (l1, l2, alpha), dropout, clip_norm,
+            sample_weight, class_weight, validation, score, early_stopping, shuffle, random_state,
+            state, checkpoint, _checks.integer(mini_batch_size, "mini_batch_size", 1),
         )  # fmt: skip
+        if not isinstance(evaluate, bool):
+            raise TypeError(text("evaluate", "True or False", repr(evaluate)))
+        fit.evaluate = evaluate
         fit.schedule = schedule or constant()
         fit.callbacks = list(callbacks)
         with _Bar(epochs, fit.history.epochs, progress) as fit.bar:
@@ -126,13 +151,15 @@ class _Fit:
     """The state of one run."""
 
     schedule: Schedule
+    evaluate: bool
     callbacks: list[Callback]
     bar: Any
 
     def __init__(
-        self, net: Model, data: Any, optimizer: Optimizer | LBFGS, l1: Any, l2: Any, dropout: Any,
-        clip_norm: Any, sample_weight: Any, class_weight: Any, validation: Any,
-        early_stopping: Any, random_state: Any, checkpoint: Checkpoint | None, batch: int,
+        self, net: Model, data: Any, optimizer: Optimizer | LBFGS, penalties: tuple[Any, Any, Any],
+        dropout: Any, clip_norm: Any, sample_weight: Any, class_weight: Any, validation: Any,
+        score: Score | None, early_stopping: Any, shuffle: Any, random_state: Any,
+        state: State | None, checkpoint: Checkpoint | None, batch: int,
     ) -> None:  # fmt: skip
         compiled = net._compiled_cost("update_mini_batch")
         if compiled is None:
@@ -147,11 +174,13 @@ class _Fit:
         self.validation = None
         if validation is not None:
             self.validation = samples.dataset(validation, layout.sizes, "validation")
-        self.l1 = _penalty(l1, "l1")
-        self.l2 = _penalty(l2, "l2")
-        if isinstance(optimizer, AdamW) and self.l2:
+        self.l1, self.l2, self.alpha = (
+            _penalty(value, name) for value, name in zip(penalties, PENALTIES, strict=True)
+        )
+        if isinstance(optimizer, AdamW) and (self.l2 or self.alpha):
             hint = "AdamW(weight_decay=...) is its decay"
-            raise ValueError(text("l2", "0 with AdamW", l2, hint))
+            name = "l2" if self.l2 else "alpha"
+            raise ValueError(text(name, "0 with AdamW", self.l2 or self.alpha, hint))
         self.rates = _rates(dropout, layout)
         self.max_norm = np.inf
         if clip_norm is not None:
@@ -164,11 +193,21 @@ class _Fit:
             self.early = EarlyStopping(_checks.integer(early_stopping, "early_stopping", 1))
         if self.early is not None and self.early.monitor == "validation" and validation is None:
             raise ValueError(text("early_stopping", "validation data to judge by", "none"))
+        if score is not None and not callable(score):
+            raise TypeError(text("score", "a function of (targets, outputs)", repr(score)))
+        if state is not None and not isinstance(state, State):
+            raise TypeError(text("state", "optimizers.State()", repr(state)))
+        if not isinstance(shuffle, bool) and not callable(shuffle):
+            expected = "True, False or a function of an array"
+            raise TypeError(text("shuffle", expected, repr(shuffle)))
+        self.score, self.shuffle = score, shuffle
+        if checkpoint is not None and (state is not None or callable(shuffle)):
+            expected = "no shuffle of your own and no state beside it"
+            raise ValueError(text("checkpoint", expected, "one", "a file cannot hold them"))
         self.history = History()
-        self.moments: NDArray[Any] | None = None
-        blocks = 0 if isinstance(optimizer, LBFGS) else optimizer.blocks
-        if blocks:
-            self.moments = layout.state(blocks)
+        self.costs = np.zeros(len(self.data))  # of each sample, in the order of the epoch
+        self.state = State() if state is None else state
+        self.moments = self._moments(0 if isinstance(optimizer, LBFGS) else optimizer.blocks)
         self.best: tuple[Blocks, Blocks] | None = None
         self.checkpoint = checkpoint
         found = None if checkpoint is None else checkpoint.read()
@@ -187,9 +226,10 @@ class _Fit:
         elif isinstance(self.optimizer, LBFGS):
             self._quasi_newton(epochs)
         else:
+            self.deck = self._deck(done)
             training.run(
                 self.net,
-                Seeded(self.data, self.seed, done),
+                self.deck,
                 epochs=self._epochs(done, epochs),
                 mini_batch_size=self.batch,
                 eta=lambda epoch: self.eta,
@@ -205,8 +245,15 @@ class _Fit:
             )
         if self.checkpoint is not None:
             self._save()
+        self.state.moments = self.moments
+        self.state.updates, self.state.samples = self._before(self.history.epochs)
         if self.early is not None and self.early.restore_best and self.best is not None:
             self.net._commit(*([a.copy() for a in part] for part in self.best))
+
+    def _deck(self, done: int) -> Deck | Seeded:
+        if self.shuffle is True:
+            return Seeded(self.data, self.seed, done)
+        return Deck(self.data, (lambda: self.shuffle) if self.shuffle else None)
 
     def _epochs(self, done: int, epochs: int) -> Iterable[int]:
         for epoch in range(done, epochs):
@@ -222,33 +269,45 @@ class _Fit:
         optimizer = self.optimizer
         assert isinstance(optimizer, Optimizer)
         l2 = optimizer.weight_decay if isinstance(optimizer, AdamW) else self.l2
-        n = len(self.data)
+        updates, drawn = self._before(epoch)
         return core.Options(
-            self.max_norm, self.weights, optimizer.code, self.l1, l2, *optimizer.numbers,
-            self.moments, self.rates, self.seed, epoch * -(-n // min(self.batch, n)), epoch * n,
+            self.max_norm, self.weights, optimizer.code, self.l1, l2, self.alpha,
+            *optimizer.numbers, self.moments, self.rates, self.seed, updates, drawn,
+            None if self.evaluate else self.costs,
         )  # fmt: skip
 
-    def after_epoch(self) -> bool:
-        """Note what the epoch was like; return whether it was the last."""
+    def _before(self, epoch: int) -> tuple[int, int]:
+        """Return how many steps and samples there have been before this epoch."""
+        n = len(self.data)
+        steps = -(-n // min(self.batch, n))
+        return self.state.updates + epoch * steps, self.state.samples + epoch * n
+
+    def after_epoch(self, cost: float | None = None) -> bool:
+        """Note what the epoch was like; return whether it was the last.
+
+        ``cost`` is that of the training data with its penalties, where it is known.
+        """
         history, net = self.history, self.net
         if not isinstance(self.optimizer, LBFGS):
             history["eta"].append(self.eta)
         layout, biases, weights = net._checked()
-        block = layout.pack(biases, weights)
-        penalty = sum(
-            self.l1 * float(np.abs(w).sum(dtype=np.float64))
-            + 0.5 * self.l2 * float(np.square(w, dtype=np.float64).sum())
-            for w in weights
-        )
-        cost, accuracy = self._judge(block, self.data, self.weights)
-        history["cost"].append(cost + penalty)
+        accuracy = None
+        if self.evaluate or self.validation is not None:
+            block = layout.pack(biases, weights)
+        if self.evaluate:
+            cost, accuracy = self._judge(block, self.data, self.weights)
+            cost += self._penalty_of(weights)
+        elif cost is None:
+            cost = self._running_cost() + self._penalty_of(weights)
+        history["cost"].append(cost)
         if accuracy is not None:
             history["accuracy"].append(accuracy)
         if self.validation is not None:
-            cost, accuracy = self._judge(block, self.validation, None)
+            cost, value = self._judge(block, self.validation, None, self.score)
             history["validation_cost"].append(cost)
-            if accuracy is not None:
-                history["validation_accuracy"].append(accuracy)
+            if value is not None:
+                judged = "validation_accuracy" if self.score is None else "validation_score"
+                history[judged].append(value)
         history["seconds"].append(self.elapsed + time.perf_counter() - self.started)
         if self.early is not None and self.early.restore_best and self.early.improved(history):
             self.best = biases, weights  # training rebinds: these stay as they are
@@ -269,15 +328,56 @@ class _Fit:
             return True
         return False
 
+    def _penalty_of(self, weights: Blocks) -> float:
+        """Return what the penalties add to a sample's mean cost."""
+        n = len(self.data)
+        share = self.alpha / self._total
+        if isinstance(self.optimizer, Optimizer):  # a mini-batch has it whole
+            share *= -(-n // min(self.batch, n))
+        return sum(
+            self.l1 * float(np.abs(w).sum(dtype=np.float64))
+            + 0.5 * (self.l2 + share) * float(np.square(w, dtype=np.float64).sum())
+            for w in weights
+            if self.l1 or self.l2 or self.alpha
+        )
+
+    @cached_property
+    def _total(self) -> float:
+        """What all samples weigh."""
+        if self.weights is None:
+            return float(len(self.data))
+        return float(self.weights.sum(dtype=np.float64)) or 1.0
+
+    def _running_cost(self) -> float:
+        """Return the mean cost of the epoch's mini-batches, each before its step."""
+        if self.weights is None:
+            return float(self.costs.mean())
+        order = self.deck.order()
+        assert order is not None
+        weights = self.weights[order].astype(np.float64)
+        starts = np.arange(0, len(order), self.batch)
+        totals = np.add.reduceat(weights, starts)
+        sums = np.add.reduceat(weights * self.costs, starts)
+        means = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
+        return float(np.average(means, weights=np.diff([*starts, len(order)])))
+
     def _judge(
-        self, block: NDArray[Any], data: Dataset, weights: NDArray[Any] | None
+        self,
+        block: NDArray[Any],
+        data: Dataset,
+        weights: NDArray[Any] | None,
+        score: Score | None = None,
     ) -> tuple[float, float | None]:
-        """Return mean cost and accuracy; None of what has no classes."""
+        """Return mean cost, and score or accuracy; None of what has no classes."""
         layout = self.layout
         Z = training.outputs(layout.weighted(), block, data.X)
         Y = samples.targets(data, layout.sizes[-1], _checks.FLOAT64)
         each = costs(self.cost, layout.activations[-1], Z.astype(np.float64, copy=False), Y)
         cost = float(np.average(each, weights=weights))
+        if score is not None:
+            with np.errstate(over="ignore"):
+                outputs = NUMPY[layout.activations[-1]].value(Z.T).T
+            return cost, float(score(Y, outputs))
         if self.cost not in ("cross_entropy", "log_likelihood") and not data.has_labels:
             return cost, None
         if layout.sizes[-1] == 1:
@@ -295,8 +395,8 @@ class _Fit:
         assert isinstance(method, LBFGS)
         parameters = net._checked()[1:]
         n_biases = sum(b.size for b in parameters[0])
-        weights = self.weights
-        total = float(len(self.data) if weights is None else weights.sum(dtype=np.float64))
+        weights, total = self.weights, self._total
+        l2 = self.l2 + self.alpha / total
 
         def function(theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
             biases, w = ([a.astype(net.dtype) for a in part] for part in layout.split(theta))
@@ -309,17 +409,16 @@ class _Fit:
                 run.gradient(grads, piece.start > 0)
             slope = layout.flatten(*layout.unpack(grads)).astype(np.float64)
             decayed = theta[n_biases:]
-            cost += self.l1 * float(np.abs(decayed).sum()) + 0.5 * self.l2 * float(
-                decayed @ decayed
-            )
-            slope[n_biases:] += self.l1 * np.sign(decayed) + self.l2 * decayed
+            cost += self.l1 * float(np.abs(decayed).sum()) + 0.5 * l2 * float(decayed @ decayed)
+            slope[n_biases:] += self.l1 * np.sign(decayed) + l2 * decayed
             return cost, slope
 
-        def iterated(theta: NDArray[Any]) -> None:
+        def iterated(intermediate_result: Any) -> None:  # the name tells SciPy what to give
+            theta = intermediate_result.x
             parts = ([np.array(a, net.dtype) for a in part] for part in layout.split(theta))
             net._commit(*parts)
             self.history["eta"].append(1.0)
-            if self.after_epoch():
+            if self.after_epoch(float(intermediate_result.fun)):
                 raise StopIteration
 
         found = optimize.minimize(
@@ -331,13 +430,25 @@ class _Fit:
             options={
                 "maxcor": method.memory,
                 "gtol": method.tolerance,
-                "ftol": 64 * np.finfo(float).eps,
+                "ftol": method.least,
                 "maxfun": method.max_evaluations,
                 "maxiter": max(0, epochs - self.history.epochs),
             },
         )
         if found.success and self.history.stopped == "epochs":
             self.history.stopped = "converged"
+
+    def _moments(self, blocks: int) -> NDArray[Any] | None:
+        """Return the optimizer's memory, from the state given or zeros."""
+        if not blocks:
+            return None
+        moments, kept = self.layout.state(blocks), self.state.moments
+        if kept is not None:
+            if kept.shape != moments.shape:
+                expected = "the memory of this network's and optimizer's own run"
+                raise ValueError(text("state", expected, f"{kept.size} numbers"))
+            moments[:] = kept
+        return moments
 
     # -- files -------------------------------------------------------------------------
 
@@ -351,7 +462,8 @@ class _Fit:
             "optimizer": repr(self.optimizer),
             "mini_batch_size": self.batch,
             "samples": len(self.data),
-            "penalties": [self.l1, self.l2],
+            "penalties": [self.l1, self.l2, self.alpha],
+            "shuffle": bool(self.shuffle),
             "dropout": None if self.rates is None else self.rates.tolist(),
             "clip_norm": None if self.max_norm == np.inf else self.max_norm,
         }

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from fastbp import _checks
 from fastbp._dispatch import core
 from fastbp.errors import text
@@ -25,7 +27,7 @@ class Optimizer:
     def __post_init__(self) -> None:
         for field in fields(self):
             where, value = f"{type(self).__name__}.{field.name}", getattr(self, field.name)
-            if field.name == "nesterov":
+            if field.name in ("nesterov", "epsilon_hat"):
                 continue
             number = _checks.number(value, where)
             most = 1.0 if field.name in ("momentum", "rho", "beta_1", "beta_2") else float("inf")
@@ -39,9 +41,9 @@ class Optimizer:
         raise NotImplementedError
 
     @property
-    def numbers(self) -> tuple[float, float, float]:
-        """What the compiled step reads: two decays and an epsilon."""
-        return 0.0, 0.0, 0.0
+    def numbers(self) -> tuple[float, float, float, bool]:
+        """What the compiled step reads: two decays, an epsilon and where it belongs."""
+        return 0.0, 0.0, 0.0, False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +70,9 @@ class SGD(Optimizer):
         return int(core.OPTIMIZERS[name if self.momentum else "sgd"])
 
     @property
-    def numbers(self) -> tuple[float, float, float]:
+    def numbers(self) -> tuple[float, float, float, bool]:
         """Momentum."""
-        return self.momentum, 0.0, 0.0
+        return self.momentum, 0.0, 0.0, False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +90,23 @@ class RMSprop(Optimizer):
         return int(core.OPTIMIZERS["rmsprop"])
 
     @property
-    def numbers(self) -> tuple[float, float, float]:
+    def numbers(self) -> tuple[float, float, float, bool]:
         """Decay and epsilon."""
-        return 0.0, self.rho, self.epsilon
+        return 0.0, self.rho, self.epsilon, False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer):
-    """Steps by the mean gradient over the root of its mean square (Kingma and Ba, 2015)."""
+    """Steps by the mean gradient over the root of its mean square (Kingma and Ba, 2015).
+
+    ``epsilon_hat``: add epsilon before the root is corrected for its start from 0, as the end of
+    the paper's section 2 and scikit-learn do, not after, as its algorithm 1.
+    """
 
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = False
 
     blocks: ClassVar[int] = 2
 
@@ -109,9 +116,9 @@ class Adam(Optimizer):
         return int(core.OPTIMIZERS["adam"])
 
     @property
-    def numbers(self) -> tuple[float, float, float]:
+    def numbers(self) -> tuple[float, float, float, bool]:
         """Decays and epsilon."""
-        return self.beta_1, self.beta_2, self.epsilon
+        return self.beta_1, self.beta_2, self.epsilon, self.epsilon_hat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +138,26 @@ class LBFGS:
     """The quasi-Newton method L-BFGS-B of SciPy, on all samples at once.
 
     An epoch of ``train`` is an iteration. ``memory`` steps are remembered; the run ends where
-    the largest derivative is below ``tolerance``, or after ``max_evaluations`` of the cost.
+    the largest derivative is below ``tolerance``, where a step lowers the cost by less than
+    ``least`` of it, or after ``max_evaluations`` of the cost.
     """
 
     memory: int = 10
     tolerance: float = 1e-5
+    least: float = 2.0**-46  # some roundings of the cost
     max_evaluations: int = 15000
+
+
+@dataclass
+class State:
+    """What an optimizer remembers from one call of ``train`` to the next; plain arrays.
+
+    Give the same object to each call: momentum goes on, and Adam's count of its steps.
+    """
+
+    moments: NDArray[Any] | None = None
+    updates: int = 0
+    samples: int = 0
 
 
 TABLE: dict[str, Callable[..., Any]] = {

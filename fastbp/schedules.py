@@ -64,6 +64,7 @@ def halving(n: int, least: float = 1 / 128) -> Schedule:
 
 def scores(history: Mapping[str, Any]) -> list[float]:
     """Return the validation's score of each epoch, the higher the better."""
-    if history.get("validation_accuracy"):
-        return list(history["validation_accuracy"])
+    for judged in ("validation_score", "validation_accuracy"):
+        if history.get(judged):
+            return list(history[judged])
     return [-cost for cost in history.get("validation_cost", [])]

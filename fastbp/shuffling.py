@@ -138,6 +138,7 @@ class Seeded:
 
 # -- the same shuffles of an array of rows, compiled ---------------------------------
 
+_NUMPY = (np.random.Generator, np.random.RandomState)
 OnRows = Callable[[NDArray[np.intp]], object]
 
 
@@ -152,9 +153,10 @@ def _on_rows(shuffle: Shuffle) -> OnRows | None:
     if type(method) not in (MethodType, BuiltinMethodType):
         return None
     generator = method.__self__
-    if type(generator) is np.random.Generator:
-        same = not python2 and method == generator.shuffle and _known_of_numpy()
-        return shuffle if same else None
+    kind: Any = type(generator)
+    if kind in _NUMPY:
+        known = not python2 and method == generator.shuffle and _known_of_numpy(kind)
+        return shuffle if known else None
     if type(generator) is not Random or not _genuine(generator):
         return None
     if method != (generator.random if python2 else generator.shuffle):
@@ -212,16 +214,16 @@ def _same_as_python(python2: bool) -> bool:
     return True
 
 
-def _same_as_numpy() -> bool:
+def _same_as_numpy(kind: type[np.random.Generator | np.random.RandomState]) -> bool:
     """Whether NumPy shuffles an array as it does a list, seen on samples."""
-    of_rows, of_cards = (np.random.Generator(np.random.PCG64(1)) for _ in range(2))
+    of_rows, of_cards = (kind(np.random.PCG64(1)) for _ in range(2))
     for n in (*range(1, 10), 31, 32, 33, 1000):
         rows, cards = np.arange(n, dtype=np.intp), list(range(n))
         of_rows.shuffle(rows)
         of_cards.shuffle(cards)
         if rows.tolist() != cards:
             return False
-    return of_rows.bit_generator.state == of_cards.bit_generator.state
+    return bool((of_rows.random(4) == of_cards.random(4)).all())
 
 
 # Asked once a process, and not before there is something to shuffle.

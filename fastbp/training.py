@@ -220,8 +220,9 @@ def clipping(max_norm: float) -> Any:
     if max_norm == math.inf:
         return None
     return core.Options(
-        max_norm, None, core.OPTIMIZERS["sgd"], 0.0, 0.0, 0.0, 0.0, 0.0, None, None, 0, 0, 0
-    )
+        max_norm, None, core.OPTIMIZERS["sgd"], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, None,
+        None, 0, 0, 0, None,
+    )  # fmt: skip
 
 
 def advice(decay: float) -> str:

@@ -141,27 +141,33 @@ cdef class Options:
     """What `train` does beyond plain steps.
 
     max_norm: of a sample's gradient; weights (.,) of the samples' costs, or None; optimizer: one
-    of OPTIMIZERS; l1, l2: penalties of the weights; first, second, epsilon: the optimizer's
-    numbers; moments: one or two blocks, or None; rates: of dropout, by layer from the input on,
-    or None; seed: of dropout; updates, drawn: steps and samples before this epoch.
+    of OPTIMIZERS; l1, l2: penalties of the weights; alpha: of a whole mini-batch; first, second,
+    epsilon, hat: the optimizer's numbers; moments: one or two blocks, or None; rates: of
+    dropout, by layer from the input on, or None; seed: of dropout; updates, drawn: steps and
+    samples before this epoch; costs (n,): where each sample's cost goes, in the order of the
+    epoch, or None.
     """
 
     cdef double max_norm
+    cdef double* costs
     cdef const void* weights
     cdef Rule rule
     cdef Dropout dropout
     cdef object held  # what the addresses are of
 
     def __init__(
-        self, double max_norm, weights, int optimizer, double l1, double l2, double first,
-        double second, double epsilon, moments, const double[::1] rates, uint64_t seed,
-        Py_ssize_t updates, uint64_t drawn,
+        self, double max_norm, weights, int optimizer, double l1, double l2, double alpha,
+        double first, double second, double epsilon, bint hat, moments,
+        const double[::1] rates, uint64_t seed, Py_ssize_t updates, uint64_t drawn, double[::1] costs,
     ):  # fmt: skip
-        self.held = (weights, moments, rates)
+        self.held = (weights, moments, rates, costs)
         self.max_norm = max_norm
+        self.costs = NULL if costs is None else &costs[0]
         self.weights = NULL if weights is None else address(weights)
         cdef void* blocks = NULL if moments is None else address(moments)
-        self.rule = Rule(optimizer, l1, l2, first, second, epsilon, blocks, updates)
+        self.rule = Rule(
+            optimizer, l1, l2, alpha, first, second, epsilon, hat, blocks, updates
+        )
         self.dropout = Dropout(NULL, seed, drawn)
         if rates is not None:
             self.dropout.rates = &rates[0]
@@ -205,9 +211,10 @@ def train(
     steps.part, steps.parts = part, parts
     memset(&steps.rule, 0, sizeof(steps.rule))
     memset(&steps.dropout, 0, sizeof(steps.dropout))
-    steps.max_norm = INFINITY
+    steps.max_norm, steps.costs = INFINITY, NULL
     if options is not None:
         steps.max_norm, run.weights = options.max_norm, options.weights
+        steps.costs = options.costs
         steps.rule, steps.dropout = options.rule, options.dropout
     steps.team = NULL if team is None else &team[0]
     run.turned = &scratch[turning + part * ((scratch.shape[0] - turning) // parts)]

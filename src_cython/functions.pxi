@@ -135,6 +135,37 @@ cdef inline void times_curvature(
         clear(n, factor)  # LINEAR, RELU, LEAKY_RELU: straight lines
 
 
+cdef inline double output_cost(
+    int cost,       # IN
+    Py_ssize_t n,   # IN
+    const real* a,  # IN  output activations
+    const real* y,  # IN  targets
+) noexcept nogil:
+    """Return the cost of a sample, to be watched in training.
+
+    What an output of 0 or 1 to rounding has lost, only its weighted input could tell: logarithms
+    are of the rounding unit at least.
+    """
+    cdef Py_ssize_t j
+    cdef double total = 0, least = FLT_EPSILON if real is float else DBL_EPSILON
+    for j in range(n):
+        if cost == QUADRATIC:
+            total += 0.5 * (<double> a[j] - y[j]) * (<double> a[j] - y[j])
+        elif cost == CROSS_ENTROPY:
+            if y[j] != 0:
+                total -= y[j] * log(max(<double> a[j], least))
+            if y[j] != 1:
+                total -= (1 - y[j]) * log(max(1 - <double> a[j], least))
+        elif cost == LOG_LIKELIHOOD:
+            if y[j] != 0:
+                total -= y[j] * log(max(<double> a[j], least))
+        elif cost == POISSON:
+            total += a[j]
+            if y[j] != 0:
+                total -= y[j] * log(max(<double> a[j], DBL_MIN))
+    return total
+
+
 cdef inline void output_delta(
     int cost,        # IN
     int activation,  # IN

@@ -92,9 +92,11 @@ cdef struct Rule:
     int optimizer
     double l1  # penalties of the weights' sizes and of half their squares, a sample's mean cost
     double l2
+    double alpha  # the same of half their squares, of a whole mini-batch: a share for each sample
     double first  # momentum, or the decay of the first moment,
     double second  # and of the second
     double epsilon
+    bint hat  # whether epsilon is added to Adam's root before that is corrected, not after
     void* moments  # blocks like the parameters: velocity, or first and second moment
     Py_ssize_t updates  # before this epoch
 
@@ -117,6 +119,7 @@ cdef struct Steps:
     Py_ssize_t parts  # threads that do this at once, all alike
     Py_ssize_t* team  # where these meet
     double max_norm  # of a sample's gradient; what is longer is scaled down to it
+    double* costs  # where the cost of each sample of the order goes; NULL: nowhere
     Rule rule
     Dropout dropout
 

@@ -14,7 +14,8 @@
 # This module holds no Python function: TABLE is how core.pyx gets at these.
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport INFINITY, exp, fabs, pow, sqrt, sqrtf
+from libc.float cimport DBL_EPSILON, DBL_MIN, FLT_EPSILON
+from libc.math cimport INFINITY, exp, fabs, log, pow, sqrt, sqrtf
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from interface cimport *

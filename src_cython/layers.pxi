@@ -293,6 +293,24 @@ cdef void block_forward(
             drop(dropout, l, drawn + first, n, layers[l].fan_out, width, a + 3 * kind, a)
 
 
+cdef void block_costs(
+    const Layer* layers,
+    Py_ssize_t last,
+    const real* scratch,  # IN   activations, and the targets in place of the last delta
+    Py_ssize_t rows,
+    Py_ssize_t first,
+    Py_ssize_t n,
+    int cost,
+    double* costs,        # OUT  (n,)
+) noexcept nogil:
+    """Compute the cost of n samples."""
+    cdef Py_ssize_t s, width = layers[last].width
+    cdef const real* a = scratch + place(layers, last, rows, first)
+    cdef const real* y = a + rows * total_width(layers, last)
+    for s in range(n):
+        costs[s] = output_cost(cost, layers[last].fan_out, a + s * width, y + s * width)
+
+
 cdef void block_errors(
     const Layer* layers,
     Py_ssize_t last,
@@ -435,6 +453,8 @@ cdef inline void optimize(
         # Both moments start from 0: divided by what they lack of a whole mean.
         step = <real> (rate / (1 - pow(rule.first, <double> t)))
         root = <real> (1 / sqrt(1 - pow(rule.second, <double> t)))
+        if rule.hat:
+            epsilon *= root
         for i in range(n):
             g = G[i] + l2 * w[i] + penalty(l1, w[i])
             u[i] = mu * u[i] + rest * g

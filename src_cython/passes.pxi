@@ -108,6 +108,7 @@ cdef Py_ssize_t train_of(
     cdef real* turned = <real*> run.turned
     cdef real* deltas = scratch + rows * total_width(layers, last)
     cdef real decay = <real> steps.decay, step
+    cdef Rule rule = steps.rule
     cdef const real* weights = <const real*> run.weights
     cdef const Dropout* dropout = &steps.dropout if steps.dropout.rates != NULL else NULL
     cdef bint plain = steps.rule.optimizer == PLAIN and steps.rule.l1 == 0
@@ -136,6 +137,13 @@ cdef Py_ssize_t train_of(
             for s in range(first, end):
                 total += weights[run.order[s]]
             total = total if total > 0 else 1  # all are 0, and so is the gradient
+        rule.l2 = steps.rule.l2 + steps.rule.alpha / total
+        if steps.rule.alpha != 0:
+            decay = <real> (steps.decay - steps.rate * steps.rule.alpha / total)
+        if steps.costs != NULL:
+            block_costs(
+                layers, last, scratch, rows, own, n_own, run.cost, steps.costs + position + own
+            )
         # Backpropagation is linear in the output error: scaled there, deltas are steps.
         step = <real> (-steps.rate / total if plain else 1 / total)
         block_errors(layers, last, scratch, rows, own, n_own, run.cost, step)
@@ -166,8 +174,8 @@ cdef Py_ssize_t train_of(
                 block_update(layers, last, grads, decay, part, parts, params)
             elif position + count == end:
                 block_optimize(
-                    layers, last, &steps.rule, steps.rate,
-                    steps.rule.updates + first // batch + 1, grads, part, parts, params,
+                    layers, last, &rule, steps.rate, rule.updates + first // batch + 1, grads,
+                    part, parts, params,
                 )  # fmt: skip
         position += count
         work += <double> count * <double> n_params(layers, last)

@@ -54,9 +54,12 @@ def test_ways_to_the_gradient():
     assert float(rows["central"][2]) < 1e-7
 
 
-@pytest.mark.parametrize("page", ["gradients.md", "training.md"])
+@pytest.mark.filterwarnings("ignore:.*converge")  # a page takes few epochs
+@pytest.mark.parametrize("page", ["gradients.md", "training.md", "estimators.md"])
 def test_the_snippets_of_a_page(page):
     """The Python of a page runs, from top to bottom."""
+    if page == "estimators.md":
+        pytest.importorskip("sklearn", reason="needs scikit-learn")
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.S)
     assert blocks

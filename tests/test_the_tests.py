@@ -240,6 +240,31 @@ BUGS = {
         "passes.pxi",
         [("total += weights[run.order[s]]", "total += 1")],
     ),
+    "alpha counts for each sample": (
+        "passes.pxi",
+        [("steps.rule.l2 + steps.rule.alpha / total", "steps.rule.l2 + steps.rule.alpha")],
+    ),
+    "plain steps know no alpha": (
+        "passes.pxi",
+        [("if steps.rule.alpha != 0:", "if steps.rule.alpha < 0:")],
+    ),
+    "the costs of a block overwrite the last one's": (
+        "passes.pxi",
+        [("steps.costs + position + own", "steps.costs + own")],
+    ),
+    "a thread's costs go where the first one's do": (
+        "passes.pxi",
+        [("steps.costs + position + own", "steps.costs + position")],
+    ),
+    "the cost of what is 0 is left out": (
+        "functions.pxi",
+        [("if y[j] != 1:", "if y[j] == 0:")],
+    ),
+    "the quadratic cost is not halved": (
+        "functions.pxi",
+        [("total += 0.5 * (<double> a[j] - y[j])", "total += (<double> a[j] - y[j])")],
+    ),
+    "epsilon is always that of algorithm 1": ("layers.pxi", [("if rule.hat:", "if not rule.hat:")]),
     "no end of the sigmoid": ("simd_vector.h", [("(BITS)a & ~large", "(BITS)a")]),
     "the sigmoid leaves out the remainder": ("simd_vector.h", [("if (i < n)", "if (i > n)")]),
 }

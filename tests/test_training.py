@@ -1,6 +1,7 @@
 """``fastbp.train``: activations, costs, optimizers and techniques against the reference."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from tolerances import COMPLEX_STEP, GRADIENT, STEPS
+from tolerances import COMPLEX_STEP, GRADIENT, RUNNING_COST, STEPS
 from twins import DTYPES, flat, norm_error
 
 import fastbp
@@ -190,7 +191,11 @@ def test_every_optimizer_is_tested():
 @pytest.mark.core
 @both_dtypes
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("penalties", [(0.0, 0.0), (0.01, 0.02)], ids=["plain", "l1 and l2"])
+@pytest.mark.parametrize(
+    "penalties",
+    [(0.0, 0.0, 0.0), (0.01, 0.02, 0.0), (0.0, 0.0, 0.3), (0.01, 0.02, 0.3)],
+    ids=["plain", "l1 and l2", "alpha", "all"],
+)
 @pytest.mark.parametrize("name", RULES)
 def test_a_hundred_steps(name, penalties, dtype, n_threads):
     """Each optimizer's steps are the reference's, with a ragged last mini-batch, and weights."""
@@ -198,7 +203,7 @@ def test_a_hundred_steps(name, penalties, dtype, n_threads):
 
     rule, judge = RULES[name]
     judge = copy.deepcopy(judge)
-    l1, l2 = penalties if name != "adamw" else (penalties[0], 0.0)
+    l1, l2, alpha = penalties if name != "adamw" else (penalties[0], 0.0, 0.0)
     sizes, batch, n = [4, 6, 3], 10, 95
     net, data = network_of(sizes, "tanh", "sigmoid", "cross_entropy", dtype), data_of(sizes, n)
     data = Dataset(data.X.astype(dtype), data.Y.astype(dtype))
@@ -212,8 +217,9 @@ def test_a_hundred_steps(name, penalties, dtype, n_threads):
             rows = order[start : start + batch]
             twin.biases, twin.weights = gradients.unflatten(twin, theta)
             g = reference_gradient(twin, data[rows], "cross_entropy", weights[rows])
-            g = g / weights[rows].sum()
-            decayed = is_weight * (l2 * theta + l1 * np.sign(theta))
+            total = weights[rows].sum()
+            g = g / total
+            decayed = is_weight * ((l2 + alpha / total) * theta + l1 * np.sign(theta))
             if name == "adamw":  # the reference decays all: the biases are put back
                 before = theta
                 theta = judge.step(theta, g + decayed)
@@ -221,7 +227,7 @@ def test_a_hundred_steps(name, penalties, dtype, n_threads):
             else:
                 theta = judge.step(theta, g + decayed)
     history = fastbp.train(
-        net, data, epochs=10, mini_batch_size=batch, optimizer=rule, l1=l1, l2=l2,
+        net, data, epochs=10, mini_batch_size=batch, optimizer=rule, l1=l1, l2=l2, alpha=alpha,
         sample_weight=weights, random_state=7, n_threads=n_threads,
     )  # fmt: skip
     assert history.epochs == 10
@@ -229,6 +235,116 @@ def test_a_hundred_steps(name, penalties, dtype, n_threads):
     accept = STEPS[dtype][100] * (10 if name in ("adam", "adamw", "rmsprop") else 1)
     error = np.abs(gradients.flatten(net) - theta).max() / max(1, np.abs(theta).max())
     assert error <= accept
+
+
+@both_dtypes
+def test_epsilon_hat_is_added_before_the_correction(dtype):
+    """Step by step, it counts as an epsilon over the root of 1 - beta_2^t, in algorithm 1."""
+    data, ends = data_of([4, 6, 3], 30), []
+    for hat in (True, False):
+        state, net = optimizers.State(), network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+        for t in range(1, 6):
+            epsilon = 0.01 if hat else 0.01 / np.sqrt(1 - 0.9**t)
+            rule = optimizers.Adam(eta=0.01, beta_2=0.9, epsilon=epsilon, epsilon_hat=hat)
+            fastbp.train(net, data, epochs=1, optimizer=rule, shuffle=False, state=state)
+        ends.append(gradients.flatten(net))
+    assert np.abs(ends[0] - ends[1]).max() <= STEPS[np.float64][10]
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", RULES)
+def test_a_state_goes_on(name, dtype):
+    """Two calls with one state take the steps of one call; without it they do not."""
+    data = data_of([4, 6, 3], 50)
+
+    def end(*epochs, **more):
+        net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood", dtype)
+        for n in epochs:
+            fastbp.train(
+                net, data, epochs=n, mini_batch_size=7, random_state=3, dropout=0.3,
+                optimizer=RULES[name][0], shuffle=False, **more,
+            )  # fmt: skip
+        return gradients.flatten(net)
+
+    state = optimizers.State()
+    whole = end(5, state=state)
+    assert (end(2, 3, state=(again := optimizers.State())) == whole).all()
+    assert (again.updates, again.samples) == (state.updates, state.samples) == (40, 250)
+    if state.moments is not None:
+        assert (again.moments == state.moments).all()
+        assert not (end(2, 3) == whole).all()
+        with pytest.raises(ValueError, match="state: expected the memory of this network's"):
+            fastbp.train(
+                network_of([4, 99, 3], "tanh", "softmax", "log_likelihood"), data, epochs=1,
+                optimizer=RULES[name][0], state=state,
+            )  # fmt: skip
+
+
+def test_a_shuffle_of_ones_own():
+    """A function's order is the epochs', one upon the other; False is the order of the data."""
+    data, order, ours = data_of([4, 3], 23), np.arange(23), np.random.RandomState(5)
+    kinds = {"optimizer": optimizers.SGD(eta=0.5), "epochs": 1, "shuffle": False}
+    rows = {}
+    for epochs in (1, 2, 3):
+        ours.shuffle(order)
+        rows[epochs] = order.copy()
+    net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+    for epochs in rows:
+        fastbp.train(net, data[rows[epochs]], mini_batch_size=7, **kinds)
+    theirs = np.random.RandomState(5).shuffle
+    theta, _ = trained(data, **kinds | {"epochs": 3, "shuffle": theirs})
+    assert (theta == gradients.flatten(net)).all()
+
+
+@both_dtypes
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(("hidden", "output", "cost"), PAIRS[::6] + PAIRS[-1:])
+def test_the_cost_of_mini_batches(hidden, output, cost, n_threads, dtype, monkeypatch):
+    """Without a look after the epoch, the cost is that of each mini-batch before its step."""
+    monkeypatch.setattr("fastbp._threads._WORK", 1.0)
+    sizes, batch = [4, 6, 3], 10
+    net, data = network_of(sizes, hidden, output, cost, dtype), data_of(sizes, 95)
+    weights = np.random.default_rng(0).uniform(0, 2, 95)
+    options = {
+        "mini_batch_size": batch, "shuffle": False, "epochs": 1, "sample_weight": weights,
+        "n_threads": n_threads, "l1": 0.01, "l2": 0.1,
+    }  # fmt: skip
+    twin, each = network_of(sizes, hidden, output, cost, dtype), []
+    for start in range(0, 95, batch):
+        rows = slice(start, start + batch)
+        costs = gradients.per_sample_costs(twin, data[rows])
+        each += [np.average(costs, weights=weights[rows])] * len(costs)
+        state = optimizers.State()
+        fastbp.train(
+            twin, data[rows], optimizer=optimizers.SGD(eta=0.1), state=state,
+            **options | {"sample_weight": weights[rows]},
+        )  # fmt: skip
+    history = fastbp.train(net, data, optimizer=optimizers.SGD(eta=0.1), evaluate=False, **options)
+    penalty = sum(0.01 * np.abs(w).sum() + 0.05 * (w**2).sum() for w in twin.weights)
+    np.testing.assert_allclose(history["cost"], np.mean(each) + penalty, rtol=RUNNING_COST[dtype])
+    assert history["accuracy"] == []
+
+
+def test_a_score_of_ones_own():
+    """It is told targets and outputs, noted, and what early stopping goes by."""
+    data, validation = data_of([4, 3], 30), data_of([4, 3], 9, 1)
+    seen, scores = [], [0.1, 0.7, 0.2, 0.3, 0.9]
+
+    def score(targets, outputs):
+        seen.append((targets, outputs))
+        return scores[len(seen) - 1]
+
+    states = []
+    theta, history = trained(
+        data, epochs=9, validation=validation, score=score, early_stopping=2,
+        callbacks=[lambda net, history: states.append((gradients.flatten(net), net))],
+    )  # fmt: skip
+    assert history["validation_score"] == scores[:4]
+    assert (history.stopped, history["validation_accuracy"]) == ("early stopping", [])
+    assert (theta == states[1][0]).all()
+    assert (seen[0][0] == validation.Y).all()
+    net = states[1][1]
+    np.testing.assert_allclose(seen[1][1], net.feedforward(validation))
 
 
 def test_lbfgs_finds_the_minimum():
@@ -604,6 +720,10 @@ def test_a_checkpoint_that_lacks_something_is_refused(name, tmp_path):
     {"early_stopping": 0, "validation": data_of([4, 3], 5)}, {"validation": data_of([5, 3], 5)},
     {"random_state": -1}, {"n_threads": 0}, {"optimizer": "adamw", "l2": 0.1},
     {"optimizer": "lbfgs", "dropout": 0.1}, {"schedule": lambda epoch, history: "fast"},
+    {"alpha": -1}, {"optimizer": "adamw", "alpha": 0.1}, {"shuffle": "yes"}, {"state": 3},
+    {"score": "best"}, {"evaluate": 1},
+    {"shuffle": random.shuffle, "checkpoint": fastbp.Checkpoint("nowhere.npz")},
+    {"state": optimizers.State(), "checkpoint": fastbp.Checkpoint("nowhere.npz")},
 ])  # fmt: skip
 def test_bad_options_change_nothing(options):
     """Each is one clear error, and the network stays as it was."""

@@ -1,0 +1,579 @@
+"""scikit-learn's estimators on the core, against scikit-learn's own and by their own promises."""
+
+import inspect
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from tolerances import FLAT_MINIMUM, GRADIENT, RUNNING_COST, SKLEARN_LOSS, STEPS
+from twins import DTYPES
+
+import fastbp
+from fastbp import gradients
+
+theirs = pytest.importorskip("sklearn.neural_network", reason="needs scikit-learn")
+
+from scipy.sparse import csr_matrix  # noqa: E402  # after the look for scikit-learn
+from sklearn import base, datasets, metrics, model_selection  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn.utils import class_weight, estimator_checks  # noqa: E402
+
+from fastbp import estimators  # noqa: E402
+from fastbp.estimators import MLPClassifier, MLPRegressor  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+both = pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
+
+
+def digits(n=450):
+    """Return pixels, from 0 to 1, and classes; a mini-batch of 200 leaves a ragged one."""
+    data = fastbp.datasets.load_digits()[:n]
+    return data.X.astype(np.float64), data.Y
+
+
+def numbers(n=450, targets=3):
+    """Return a regression problem, of targets about 1."""
+    X, y = datasets.make_regression(n, 10, n_targets=targets, noise=1.0, random_state=0)
+    return X, y / 100
+
+
+def labels(n=450):
+    """Return a multi-label problem."""
+    X, y = datasets.make_multilabel_classification(n, n_classes=4, random_state=0)
+    return X / 10, y
+
+
+X, Y = digits()
+PROBLEMS = {
+    "several classes": (X, Y),
+    "two classes": (X, Y > 4),
+    "words": (X, np.array(["even", "odd"])[Y % 2]),
+    "labels": labels(),
+    "a number": numbers(targets=1),
+    "numbers": numbers(),
+}
+
+
+def kind_of(problem):
+    """Return which estimator a problem is for."""
+    return "MLPRegressor" if "number" in problem else "MLPClassifier"
+
+
+def parameters(estimator):
+    """Return all its parameters as one vector."""
+    return np.concatenate([a.ravel() for a in (*estimator.coefs_, *estimator.intercepts_)])
+
+
+def assert_alike(ours, other, dtype=np.float64, steps=100):
+    """Both have the same parameters, to rounding, and say the same of what led to them."""
+    right = parameters(other)
+    error = np.abs(parameters(ours) - right).max() / max(1, np.abs(right).max())
+    assert error <= STEPS[dtype][steps]
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+        assert getattr(ours, name) == getattr(other, name), name
+    assert [c.shape for c in ours.coefs_] == [c.shape for c in other.coefs_]
+    assert ours.coefs_[0].dtype == other.coefs_[0].dtype == dtype
+
+
+# -- the same as scikit-learn's --------------------------------------------------------------
+
+SETTINGS = {
+    "adam": {},
+    "adam's numbers": {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "learning_rate_init": 0.01},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.1},
+    "momentum": {"solver": "sgd", "nesterovs_momentum": False, "momentum": 0.7},
+    "plain sgd, strong alpha": {"solver": "sgd", "momentum": 0, "alpha": 5.0},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5},
+    "two layers of sigmoids": {"activation": "logistic", "hidden_layer_sizes": (20, 10)},
+    "tanh, small batches": {"activation": "tanh", "batch_size": 32, "hidden_layer_sizes": 7},
+    "linear, not shuffled": {"activation": "identity", "shuffle": False},
+    "no hidden layer": {"hidden_layer_sizes": ()},
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_same_weights_as_scikit_learns(setting, problem):
+    """From one seed both end with the same parameters and predictions."""
+    (X, y), name = PROBLEMS[problem], kind_of(problem)
+    options = {"max_iter": 12, "random_state": 3, **SETTINGS[setting]}
+    ours, other = (getattr(of, name)(**options).fit(X, y) for of in (estimators, theirs))
+    assert_alike(ours, other)
+    if name == "MLPClassifier":
+        assert (ours.predict(X) == other.predict(X)).all()
+        assert ours.predict(X).dtype == other.predict(X).dtype
+        np.testing.assert_allclose(ours.predict_proba(X), other.predict_proba(X), rtol=1e-10)
+        np.testing.assert_allclose(ours.predict_log_proba(X), other.predict_log_proba(X), atol=1e-9)
+        assert (ours.classes_ == other.classes_).all()
+    else:
+        np.testing.assert_allclose(ours.predict(X), other.predict(X), atol=1e-11)
+    assert ours.score(X, y) == pytest.approx(other.score(X, y), rel=1e-12)
+
+
+@pytest.mark.parametrize("problem", [*PROBLEMS, "numbers of events"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_same_losses(weighted, problem):
+    """Each epoch's loss is scikit-learn's; of several outputs it is the sum, not their mean.
+
+    With alpha the two part a little: theirs has the penalty before each step.
+    """
+    events = problem == "numbers of events"
+    (X, y), name = PROBLEMS["a number" if events else problem], kind_of(problem)
+    # The terms of the targets alone are weighed once, not in each mini-batch.
+    options = {"loss": "poisson", "batch_size": len(y)} if events else {}
+    y = np.round(np.abs(y)) if events else y
+    weights = np.random.default_rng(0).uniform(0, 2, len(y)) if weighted else None
+    for alpha in (0.0, 1e-4):
+        ours, other = (
+            getattr(of, name)(max_iter=9, random_state=0, alpha=alpha, **options).fit(X, y, weights)
+            for of in (estimators, theirs)
+        )
+        outputs = ours.n_outputs_ if problem == "numbers" else 1
+        right = np.multiply(other.loss_curve_, outputs)
+        accept = SKLEARN_LOSS if alpha else RUNNING_COST[np.float64]
+        np.testing.assert_allclose(ours.loss_curve_, right, rtol=accept, atol=alpha)
+        assert ours.loss_ == ours.loss_curve_[-1]
+        assert ours.best_loss_ == min(ours.loss_curve_)
+
+
+@pytest.mark.parametrize("problem", ["several classes", "two classes", "a number"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_the_same_with_weights_of_samples(solver, problem):
+    """Each mini-batch is divided by its weight, and so is its share of alpha."""
+    (X, y), name = PROBLEMS[problem], kind_of(problem)
+    weights = np.random.default_rng(0).uniform(0, 2, len(y))
+    ours, other = (
+        getattr(of, name)(max_iter=8, random_state=0, solver=solver, alpha=0.1).fit(X, y, weights)
+        for of in (estimators, theirs)
+    )
+    if solver == "lbfgs":
+        np.testing.assert_allclose(parameters(ours), parameters(other), atol=1e-9)
+    else:
+        assert_alike(ours, other)
+
+
+@both_dtypes
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_same_in_both_types(problem, dtype):
+    """Float32 stays float32, inside and out."""
+    (X, y), name = PROBLEMS[problem], kind_of(problem)
+    X = X.astype(dtype)
+    ours, other = (
+        getattr(of, name)(max_iter=5, random_state=0, solver="sgd").fit(X, y)
+        for of in (estimators, theirs)
+    )
+    assert_alike(ours, other, dtype)
+    out = ours.predict(X) if name == "MLPRegressor" else ours.predict_proba(X)
+    assert out.dtype == dtype
+
+
+@pytest.mark.parametrize("problem", ["two classes", "words", "labels", "a number", "numbers"])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_the_same_early_stop(solver, problem):
+    """The samples set aside, the epoch of the end, the best parameters: all are the same."""
+    (X, y), name = PROBLEMS[problem], kind_of(problem)
+    ours, other = (
+        getattr(of, name)(
+            max_iter=60, random_state=0, solver=solver, early_stopping=True, tol=0.01,
+            n_iter_no_change=3, learning_rate_init=0.01,
+        ).fit(X, y, np.linspace(0.5, 1.5, len(y)))
+        for of in (estimators, theirs)
+    )  # fmt: skip
+    assert ours.n_iter_ < 60
+    assert_alike(ours, other)
+    np.testing.assert_allclose(ours.validation_scores_, other.validation_scores_, rtol=1e-9)
+    assert ours.best_validation_score_ == pytest.approx(other.best_validation_score_)
+    assert ours.best_loss_ is other.best_loss_ is None
+
+
+@pytest.mark.parametrize("rate", ["constant", "adaptive"])
+def test_the_same_end_and_words(rate, capsys):
+    """Without progress a run ends, or its rate falls, at the same epoch, and both say so."""
+    said = []
+    for of in (estimators, theirs):
+        of.MLPClassifier(
+            solver="sgd", learning_rate_init=0.1, tol=0.02, n_iter_no_change=2, verbose=True,
+            random_state=1, learning_rate=rate,
+        ).fit(X, Y)  # fmt: skip
+        said.append([line[:40] for line in capsys.readouterr().out.splitlines()])
+    assert len(said[0]) > 10
+    assert [line.split(",")[0] for line in said[0]] == [line.split(",")[0] for line in said[1]]
+
+
+@pytest.mark.parametrize("problem", ["several classes", "two classes", "labels", "numbers"])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_the_same_in_parts(solver, problem):
+    """``partial_fit`` goes on with the optimizer's memory, also after a pickle."""
+    (X, y), name = PROBLEMS[problem], kind_of(problem)
+    ours, other = (getattr(of, name)(random_state=0, solver=solver) for of in (estimators, theirs))
+    classes = range(y.shape[1]) if problem == "labels" else np.unique(y)
+    more = {} if name == "MLPRegressor" else {"classes": classes}
+    for part in range(4):
+        rows = slice(100 * part, 100 * part + 100)
+        ours.partial_fit(X[rows], y[rows], **more)
+        other.partial_fit(X[rows], y[rows], **more)
+        ours = pickle.loads(pickle.dumps(ours))
+    assert_alike(ours, other)
+    assert ours.n_iter_ == 1
+    assert len(ours.loss_curve_) == 4
+
+
+@both
+def test_the_same_from_a_warm_start(kind):
+    """A warm start keeps the parameters and begins the optimizer anew."""
+    ours, other = (
+        getattr(of, kind.__name__)(max_iter=4, warm_start=True, random_state=0)
+        for of in (estimators, theirs)
+    )
+    for _ in range(3):
+        ours.fit(X, Y)
+        other.fit(X, Y)
+    assert_alike(ours, other)
+    assert len(ours.loss_curve_) == 12
+
+
+@both
+def test_the_same_stream(kind):
+    """A RandomState is drawn from as scikit-learn does; it stands where theirs leaves it."""
+    streams = np.random.RandomState(7), np.random.RandomState(7)
+    for of, stream in zip((estimators, theirs), streams, strict=True):
+        getattr(of, kind.__name__)(
+            max_iter=3, random_state=stream, early_stopping=kind is MLPRegressor
+        ).fit(X, Y)
+    assert streams[0].uniform() == streams[1].uniform()
+
+
+def test_the_same_parameters():
+    """Whatever scikit-learn's take, ours take in the same place, with the same default."""
+    for kind in (MLPClassifier, MLPRegressor):
+        ours = list(inspect.signature(kind).parameters.values())
+        wanted = inspect.signature(getattr(theirs, kind.__name__)).parameters.values()
+        for mine, their in zip(ours, wanted, strict=False):
+            assert (mine.name, mine.kind) == (their.name, their.kind)
+            assert mine.default == their.default
+
+
+@both
+def test_every_check_of_scikit_learn(kind):
+    """``check_estimator`` passes, and skips no more than it does for scikit-learn's own."""
+    results = estimator_checks.check_estimator(kind(), on_skip=None, on_fail=None)
+    failed = [r for r in results if r["status"] not in ("passed", "skipped")]
+    assert not failed, failed
+    skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
+    assert skipped <= {
+        "check_array_api_input",
+        "check_classifiers_multilabel_output_format_decision_function",
+    }
+    assert len(results) >= 60
+
+
+# -- as the documentation says, where scikit-learn's own does otherwise ------------------------
+
+
+def test_lbfgs_minimises_the_loss_of_several_outputs():
+    """A network without a hidden layer is ridge regression, of which the solution is known."""
+    X, y = numbers(100)
+    alpha = 3.0
+    ours = MLPRegressor(
+        hidden_layer_sizes=(), solver="lbfgs", alpha=alpha, tol=1e-10, max_iter=2000, random_state=0
+    ).fit(X, y)
+    Xc, yc = X - X.mean(axis=0), y - y.mean(axis=0)
+    right = np.linalg.solve(Xc.T @ Xc + alpha * np.eye(X.shape[1]), Xc.T @ yc)
+    np.testing.assert_allclose(ours.coefs_[0], right, atol=FLAT_MINIMUM)
+    loss = 0.5 * ((ours.predict(X) - y) ** 2).sum(axis=1).mean()
+    loss += alpha / 2 / len(X) * (ours.coefs_[0] ** 2).sum()
+    assert ours.loss_ == pytest.approx(loss)
+
+
+def test_the_split_of_several_classes_is_stratified():
+    """A class of which one sample in ten is set aside has one in ten there."""
+    y = np.repeat([0, 1, 2], [300, 100, 50])
+    seen = []
+
+    class Spy(MLPClassifier):
+        def _split(self, *arguments):
+            X, Y, weights, validation, judged = super()._split(*arguments)
+            seen.extend([np.bincount(Y), np.bincount(validation.Y)])
+            return X, Y, weights, validation, judged
+
+    Spy(max_iter=1, early_stopping=True, random_state=0).fit(X, y)
+    assert seen[0].tolist() == [270, 90, 45]
+    assert seen[1].tolist() == [30, 10, 5]
+
+
+# -- what is more ------------------------------------------------------------------------------
+
+
+@both
+def test_an_activation_for_each_layer(kind):
+    """The outputs are those of the named functions; a name or number too many is refused."""
+    model = kind(
+        hidden_layer_sizes=(6, 5), activation=["tanh", "leaky_relu"], max_iter=2, random_state=0
+    ).fit(X, Y)
+    a = np.tanh(X @ model.coefs_[0] + model.intercepts_[0])
+    z = a @ model.coefs_[1] + model.intercepts_[1]
+    z = np.where(z > 0, z, 0.01 * z) @ model.coefs_[2] + model.intercepts_[2]
+    if kind is MLPRegressor:
+        np.testing.assert_allclose(model.predict(X), z[:, 0], rtol=GRADIENT[np.float64])
+    else:
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(model.predict_proba(X), p, rtol=GRADIENT[np.float64])
+    for names in (["tanh"], ["tanh", "softmax"]):
+        with pytest.raises(ValueError, match=r"activation.*expected one"):
+            kind(hidden_layer_sizes=(6, 5), activation=names).fit(X, Y)
+
+
+@pytest.mark.parametrize("weights", ["balanced", {0: 0.2, 3: 5.0}])
+def test_class_weights_are_weights_of_samples(weights):
+    """A factor on a class is that factor on each of its samples, beside their own."""
+    own = np.linspace(0.5, 1.5, len(Y))
+    by_sample = class_weight.compute_sample_weight(weights, Y)
+    first = MLPClassifier(max_iter=3, random_state=0, class_weight=weights).fit(X, Y, own)
+    second = MLPClassifier(max_iter=3, random_state=0).fit(X, Y, own * by_sample)
+    assert (parameters(first) == parameters(second)).all()
+    plain = MLPClassifier(max_iter=3, random_state=0).fit(X, Y, own)
+    assert not (parameters(first) == parameters(plain)).all()
+
+
+@both
+def test_validation_data_of_ones_own(kind):
+    """Scores and costs are those of the model after each epoch, and early stopping goes by them."""
+    test = X[300:], Y[300:]
+    kept = []
+    model = kind(
+        max_iter=9,
+        random_state=0,
+        callbacks=[lambda net, history: kept.append(gradients.flatten(net))],
+    ).fit(X[:300], Y[:300], validation_data=test)
+    assert len(model.validation_scores_) == len(model.validation_loss_curve_) == 9
+    assert model.validation_scores_[-1] == pytest.approx(model.score(*test))
+    if kind is MLPClassifier:
+        loss = metrics.log_loss(test[1], model.predict_proba(test[0]))
+    else:
+        loss = 0.5 * metrics.mean_squared_error(test[1], model.predict(test[0]))
+    assert model.validation_loss_curve_[-1] == pytest.approx(loss)
+    model = kind(max_iter=300, random_state=0, early_stopping=True, n_iter_no_change=2, tol=0.01)
+    model.fit(X[:300], Y[:300], validation_data=(*test, np.ones(150)))
+    assert model.n_iter_ < 300
+    assert model.t_ == 300 * model.n_iter_, "a fraction was set aside as well"
+    assert model.score(*test) == pytest.approx(max(model.validation_scores_))
+    for bad in (X, (X,), (X[:, :5], Y)):
+        with pytest.raises(ValueError, match=r"validation_data: expected|features"):
+            kind(max_iter=1).fit(X, Y, validation_data=bad)
+
+
+def test_a_validation_class_that_is_not_known():
+    """Validation data with a class of its own is an error, not another class."""
+    with pytest.raises(ValueError, match="classes not in"):
+        MLPClassifier(max_iter=1).fit(X, Y % 5, validation_data=(X, Y))
+
+
+@both
+def test_dropout(kind):
+    """It is a matter of the seed, changes the fit, and leaves prediction alone."""
+    ends = [
+        kind(max_iter=3, random_state=seed, dropout=dropout).fit(X, Y)
+        for seed, dropout in ((0, 0.5), (0, 0.5), (0, [0.5]), (0, 0.0))
+    ]
+    same, also, plain = ((parameters(ends[0]) == parameters(e)).all() for e in ends[1:])
+    assert (same, also, plain) == (True, True, False)
+    assert (ends[0].predict(X) == ends[0].predict(X)).all()
+
+
+@both
+def test_callbacks_and_schedule(kind):
+    """A callback sees each epoch's network and may end the fit; a schedule rules the rate."""
+    seen, asked = [], []
+
+    def watch(net, history):
+        seen.append(gradients.flatten(net))
+        return len(seen) == 4
+
+    def schedule(epoch, history):
+        asked.append(epoch)
+        return 0.0 if epoch < 2 else 1.0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model = kind(callbacks=[watch], schedule=schedule, random_state=0).fit(X, Y)
+    assert (model.n_iter_, asked) == (4, [0, 1, 2, 3])
+    assert (seen[0] == seen[1]).all()
+    assert not (seen[1] == seen[2]).all()
+    assert np.sort(parameters(model)).tolist() == np.sort(seen[-1]).tolist()
+    with pytest.raises(ValueError, match="schedule: expected"):
+        kind(solver="sgd", learning_rate="adaptive", schedule=schedule).fit(X, Y)
+
+
+@both
+def test_a_dtype_of_ones_own(kind):
+    """Float32 on request, whatever the data; another type is refused."""
+    model = kind(max_iter=2, dtype=np.float32).fit(X, Y)
+    assert model.coefs_[0].dtype == model.intercepts_[1].dtype == np.float32
+    with pytest.raises(ValueError, match="dtype: expected None, float32 or float64"):
+        kind(dtype=np.float16).fit(X, Y)
+
+
+# -- forms of data -------------------------------------------------------------------------------
+
+
+@both
+def test_sparse_is_dense(kind, monkeypatch):
+    """CSR and CSC give the bits of the array, in blocks too, in fit and in predict."""
+    monkeypatch.setattr("fastbp._perceptron._ROWS", 64)
+    dense = kind(max_iter=2, random_state=0).fit(X, Y)
+    for sparse in (csr_matrix(X), csr_matrix(X).tocsc()):
+        model = kind(max_iter=2, random_state=0).fit(sparse, Y)
+        assert (parameters(model) == parameters(dense)).all()
+        assert (model.predict(sparse) == dense.predict(X)).all()
+
+
+@both
+def test_forms_of_an_array(kind):
+    """Lists, integers, columns in Fortran's order, strides: the same as the plain array."""
+    X = np.round(16 * globals()["X"])
+    plain = kind(max_iter=2, random_state=0).fit(X, Y)
+    for form in (X.tolist(), X.astype(int), np.asfortranarray(X), np.repeat(X, 2, 0)[::2]):
+        assert (
+            parameters(kind(max_iter=2, random_state=0).fit(form, Y)) == parameters(plain)
+        ).all()
+        assert (plain.predict(form) == plain.predict(X)).all()
+    for i in range(3):
+        np.testing.assert_allclose(plain.predict(X[i : i + 1]), plain.predict(X)[i : i + 1])
+
+
+@both
+def test_frames(kind):
+    """A pandas frame's names are kept and looked for."""
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    frame = pandas.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
+    model = kind(max_iter=2, random_state=0, early_stopping=True).fit(frame, pandas.Series(Y))
+    assert model.feature_names_in_[3] == "pixel 3"
+    rows = model.predict(frame)
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        assert (model.predict(X) == rows).all()
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[frame.columns[::-1]])
+
+
+@both
+def test_bad_rows_are_refused(kind):
+    """On the short way too: NaN, too few columns, no rows, one dimension."""
+    model = kind(max_iter=1, random_state=0).fit(X, Y)
+    bad = X.copy()
+    bad[3, 5] = np.nan
+    for rows, word in ((bad, "NaN"), (bad[3:4], "NaN"), (X[:, :9], "features"), (X[0], "1D")):
+        with pytest.raises(ValueError, match=word):
+            model.predict(rows)
+    with pytest.raises(ValueError, match="0 sample"):
+        model.predict(X[:0])
+
+
+# -- an object among others ------------------------------------------------------------------------
+
+
+@both
+def test_what_is_edited_counts(kind):
+    """``coefs_`` and ``intercepts_`` are the parameters: edited in place, or replaced."""
+    model = kind(max_iter=2, random_state=0).fit(X, Y)
+    for end in (model.coefs_, model.intercepts_):
+        for i in range(2):
+            end[i] = np.zeros_like(end[i])
+    model.intercepts_[1][0] = 3.0
+    if kind is MLPRegressor:
+        assert (model.predict(X) == 3.0).all()
+    else:
+        assert (model.predict(X[:1]) == model.classes_[0]).all()
+        assert (model.predict(X) == model.classes_[0]).all()
+
+
+@both
+def test_a_pickle_is_plain_arrays(kind):
+    """It holds no network, and what comes out predicts and goes on alike."""
+    model = kind(max_iter=2, random_state=0).fit(X, Y)
+    kept = pickle.dumps(model)
+    assert b"network2" not in kept
+    again = pickle.loads(kept)
+    assert (again.predict(X) == model.predict(X)).all()
+    assert (parameters(again.partial_fit(X, Y)) == parameters(model.partial_fit(X, Y))).all()
+    fresh = base.clone(model)
+    assert not hasattr(fresh, "coefs_")
+    assert fresh.get_params() == model.get_params()
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_grid_search_in_two_jobs(backend):
+    """Threads and processes find what one job does."""
+    import joblib
+
+    search = model_selection.GridSearchCV(
+        MLPClassifier(max_iter=5, random_state=0), {"alpha": [1e-4, 10.0]}, cv=3
+    )
+    alone = search.fit(X, Y).cv_results_["mean_test_score"]
+    with joblib.parallel_config(backend, n_jobs=2):
+        together = base.clone(search).fit(X, Y).cv_results_["mean_test_score"]
+    assert (alone == together).all()
+
+
+@both
+def test_an_interrupt_leaves_a_model(kind):
+    """Ctrl-C ends the fit with a warning; the last epoch's parameters are there."""
+    kept = []
+
+    def interrupt(net, history):
+        kept.append(gradients.flatten(net))
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model = kind(callbacks=[interrupt], random_state=0).fit(X, Y)
+    assert model.n_iter_ == 3
+    assert np.sort(parameters(model)).tolist() == np.sort(kept[-1]).tolist()
+    assert len(model.predict(X)) == len(X)
+
+
+@both
+@pytest.mark.parametrize("bad", [
+    {"alpha": -1}, {"solver": "newton"}, {"activation": "relu6"}, {"batch_size": 0},
+    {"tol": "small"}, {"dropout": 1.0}, {"dropout": [0.1, 0.1]}, {"callbacks": 3},
+    {"schedule": "cosine"}, {"hidden_layer_sizes": (3, 0)}, {"hidden_layer_sizes": (3, 2.5)},
+])  # fmt: skip
+def test_bad_parameters(kind, bad):
+    """Each is a ValueError that names the parameter, and nothing is fitted."""
+    model = kind(**bad)
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        model.fit(X, Y)
+    assert not hasattr(model, "coefs_") or "dropout" in bad
+
+
+def test_bad_targets_and_weights():
+    """A negative count, weights that are all 0, no classes at first."""
+    with pytest.raises(ValueError, match=r"y\[2\]: expected no negative number"):
+        MLPRegressor(loss="poisson").fit(X[:4], [1.0, 2.0, -1.0, 0.0])
+    for kind in (MLPClassifier, MLPRegressor):
+        with pytest.raises(ValueError, match="non-zero"):
+            kind().fit(X, Y, np.zeros(len(Y)))
+        with pytest.raises(ValueError, match="sample_weight"):
+            kind().fit(X, Y, np.ones(3))
+    with pytest.raises(ValueError, match="classes must be passed"):
+        MLPClassifier().partial_fit(X, Y)
+    with pytest.raises(ValueError, match="balanced"):
+        MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=range(10))
+    with pytest.raises(ValueError, match="classes not in"):
+        MLPClassifier().partial_fit(X, Y, classes=[0, 1])
+
+
+def test_without_scikit_learn():
+    """The package does without it; the estimators say what they need."""
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "import fastbp\n"
+        "try: import fastbp.estimators\n"
+        "except ImportError as error: assert 'pip install fastbp[sklearn]' in str(error), error\n"
+        "else: raise AssertionError"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
