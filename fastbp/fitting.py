@@ -25,6 +25,9 @@ from fastbp.samples import Dataset
 from fastbp.schedules import Schedule, constant
 from fastbp.shuffling import Seeded
 
+# What to try where L-BFGS, which finds its own steps, diverges.
+_SCALE = "try l2, or data scaled to numbers near 1"
+
 Callback = Callable[[Model, History], Any]
 Blocks = list[NDArray[Any]]
 
@@ -198,6 +201,7 @@ class _Fit:
                 after_epoch=lambda epoch, data: self.after_epoch(),
                 n_threads=n_threads,
                 options=self._options,
+                carried=self.moments,
                 kinds=2 if self.rates is None else 4,
             )
         if self.checkpoint is not None:
@@ -273,8 +277,9 @@ class _Fit:
         layout = self.layout
         Z = training.outputs(layout.weighted(), block, data.X)
         Y = samples.targets(data, layout.sizes[-1], _checks.FLOAT64)
-        each = costs(self.cost, layout.activations[-1], Z.astype(np.float64, copy=False), Y)
-        cost = float(np.average(each, weights=weights))
+        with np.errstate(over="ignore", invalid="ignore"):  # a cost may be infinite
+            each = costs(self.cost, layout.activations[-1], Z.astype(np.float64, copy=False), Y)
+            cost = float(np.average(each, weights=weights))
         if self.cost not in ("cross_entropy", "log_likelihood") and not data.has_labels:
             return cost, None
         if layout.sizes[-1] == 1:
@@ -295,8 +300,15 @@ class _Fit:
         weights = self.weights
         total = float(len(self.data) if weights is None else weights.sum(dtype=np.float64))
 
+        def parts(theta: NDArray[Any]) -> tuple[Blocks, Blocks]:
+            with np.errstate(over="ignore"):  # beyond float32 is infinite
+                biases, w = ([a.astype(net.dtype) for a in part] for part in layout.split(theta))
+            if not all(_checks.all_finite(a) for a in biases + w):
+                raise training.diverged(self.history.epochs, 0, 1.0, _SCALE)
+            return biases, w
+
         def function(theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-            biases, w = ([a.astype(net.dtype) for a in part] for part in layout.split(theta))
+            biases, w = parts(theta)
             block = layout.pack(*layout.check(biases, w))
             cost, _ = self._judge(block, self.data, weights)
             work = Work(_At(net, biases, w), self.data)
@@ -313,8 +325,7 @@ class _Fit:
             return cost, slope
 
         def iterated(theta: NDArray[Any]) -> None:
-            parts = ([np.array(a, net.dtype) for a in part] for part in layout.split(theta))
-            net._commit(*parts)
+            net._commit(*parts(theta))
             self.history["eta"].append(1.0)
             if self.after_epoch():
                 raise StopIteration
