@@ -314,6 +314,19 @@ def test_a_mini_batch_larger_than_a_block(dtype):
 
 
 @both_dtypes
+def test_decay_in_mini_batches_larger_than_a_block(dtype):
+    """Steps that are summed up over blocks decay the weights alone, as the reference's do."""
+    sizes = [9, 6, 4]
+    reference, fast = twins(sizes, dtype=dtype, seed=5)
+    rows = parameters.layout(tuple(sizes), np.dtype(dtype)).block_rows
+    data = pairs(sizes, 6 * rows, 5, dtype)
+    for net in (reference, fast):
+        net.SGD(list(data), 1, 3 * rows, 0.5, 700.0, shuffle=False, verbose=False)
+    found, right = (flat(net.weights, net.biases) for net in (fast, reference))
+    assert np.abs(found - right).max() <= STEPS[dtype][10] * max(1, np.abs(right).max())
+
+
+@both_dtypes
 @pytest.mark.parametrize("batch", [7, 300])
 def test_a_pause_changes_no_bit(dtype, batch):
     """Calls that return at each look at the clock, also within a batch, end at the same bits."""
