@@ -20,7 +20,7 @@ import pytest
 from tolerances import STEPS
 
 import fastbp
-from fastbp import Dataset, DivergenceError, network, network2, one_hot
+from fastbp import Dataset, DivergenceError, _checks, network, network2, one_hot
 
 SIZES = [3, 4, 2]
 N, BATCH = 40, 6
@@ -1427,6 +1427,30 @@ def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
     """A missing file is FileNotFoundError, as from ``open``."""
     with pytest.raises(FileNotFoundError):
         network2.load(tmp_path / "none.json")
+
+
+@each_class
+def test_huge_numbers_in_another_form_are_cut_as_in_arrays(module):
+    """Lists, which the Python gate casts to float32, count as the array of the same numbers."""
+    net = module.Network(SIZES, dtype=np.float32, random_state=1)
+    x, y = [[1e300], [-1e300], [1.0]], [[1e300], [0.0]]
+    same = net.feedforward(np.array(x))
+    assert np.isfinite(same).all()
+    np.testing.assert_array_equal(net.feedforward(x), same)
+    nablas = [net.backprop(*given) for given in ((x, y), (np.array(x), np.array(y)))]
+    for found, right in zip(*(b + w for b, w in nablas), strict=True):
+        np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("i", [0, 3, 4, 8, 10])
+def test_large_arrays_are_looked_at_in_pieces(i, monkeypatch):
+    """A value that is not finite is found in whichever piece it lies."""
+    monkeypatch.setattr(_checks, "_PIECE", 4)
+    X = np.ones((11, 1))
+    assert len(Dataset(X, X)) == 11
+    X[i] = np.inf
+    with pytest.raises(ValueError, match=rf"X\[{i}, 0\]: expected a finite number"):
+        Dataset(X, np.ones(11))
 
 
 # -- threads ---------------------------------------------------------------------------

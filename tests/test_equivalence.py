@@ -387,6 +387,15 @@ def test_pack_and_unpack_are_inverse(sizes):
         assert not np.shares_memory(found, own)
 
 
+def test_what_does_not_fit_is_not_packed():
+    """Arrays that another thread changed since they were looked at are an error, not noise."""
+    _, fast = twins([5, 4, 3], seed=9)
+    layout, biases, weights = fast._checked()
+    for wrong in (weights[::-1], weights[:1], [w.astype(np.float32) for w in weights]):
+        with pytest.raises(RuntimeError, match="changed while they were looked at"):
+            layout.pack(biases, wrong)
+
+
 @both_dtypes
 def test_float32_and_float64_inputs_are_the_same_numbers(dtype):
     """X keeps its dtype: equal values in float32 and in float64 give equal bits."""

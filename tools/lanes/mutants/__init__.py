@@ -30,8 +30,8 @@ TESTS = {
     ],
     "src_cython/threads.h": ["threads"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
-    "fastbp/samples.py": ["bad_input", "contract", "user_code", "training"],
-    "fastbp/parameters.py": ["bad_input", "few", "training", "user_code"],
+    "fastbp/samples.py": ["bad_input", "contract", "user_code", "gradient_forms", "training"],
+    "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
     "fastbp/training.py": [
         "divergence",
         "interrupts",
