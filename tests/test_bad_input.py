@@ -1430,6 +1430,19 @@ def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
 
 
 @each_class
+@pytest.mark.parametrize("path", ["core", "own backprop", "own update_mini_batch"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_no_samples_are_refused_on_every_path(shuffle, path, module):
+    """SGD on an empty list is an error, whoever takes the samples."""
+    net = module.Network(SIZES, random_state=1)
+    if path != "core":
+        name = path.split()[1]
+        setattr(net, name, getattr(net, name))
+    with pytest.raises(ValueError, match="training_data: expected at least one sample, got none"):
+        net.SGD([], 1, 5, 0.5, shuffle=shuffle, verbose=False)
+
+
+@each_class
 def test_huge_numbers_in_another_form_are_cut_as_in_arrays(module):
     """Lists, which the Python gate casts to float32, count as the array of the same numbers."""
     net = module.Network(SIZES, dtype=np.float32, random_state=1)

@@ -22,26 +22,36 @@ def data_with_nan_at(i):
     return Dataset(X, Y, check_finite=False)
 
 
-each_pace = pytest.mark.parametrize("seconds", [0.0, 0.1], ids=["many looks", "few looks"])
+@pytest.fixture(params=["many looks", "few looks"])
+def looks(request, monkeypatch):
+    """Return a function; after its call the parameters are looked at at each chance, or rarely."""
+
+    def set_pace():
+        if request.param == "many looks":
+            monkeypatch.setattr(training, "_SECONDS", 0.0)
+            # A look takes no time, then, and may be taken again at once.
+            monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+
+    return set_pace
 
 
 @pytest.mark.core
 @each_class
 @each_dtype
-@each_pace
-@pytest.mark.parametrize("i", [0, 9, 10, 257, N - 1])
-def test_the_mini_batch_is_named_and_undone(i, seconds, module, dtype, monkeypatch):
+@pytest.mark.parametrize("size", [10, 700], ids=["small", "of many blocks"])
+@pytest.mark.parametrize("i", [0, 9, 10, 1753, N - 1])
+def test_the_mini_batch_is_named_and_undone(i, size, module, dtype, looks):
     """One bad sample: its mini-batch is named, and the steps before it are kept, bit for bit."""
-    monkeypatch.setattr(training, "_SECONDS", seconds)
+    looks()
     net, replay = (module.Network(SIZES, dtype=dtype, random_state=1) for _ in range(2))
     data = data_with_nan_at(i)
     options = {"shuffle": False, "verbose": False, "check_finite": False}
-    with pytest.raises(DivergenceError, match=f"epoch 0, mini-batch {i // SIZE}: .*NaN") as caught:
-        net.SGD(data, 2, SIZE, 0.5, **options)
+    with pytest.raises(DivergenceError, match=f"epoch 0, mini-batch {i // size}: .*NaN") as caught:
+        net.SGD(data, 2, size, 0.5, **options)
     error = caught.value
-    assert (error.epoch, error.mini_batch, error.eta) == (0, i // SIZE, 0.5)
-    if i // SIZE:
-        replay.SGD(data[: i // SIZE * SIZE], 1, SIZE, 0.5, **options)
+    assert (error.epoch, error.mini_batch, error.eta) == (0, i // size, 0.5)
+    if i // size:
+        replay.SGD(data[: i // size * size], 1, size, 0.5, **options)
     assert bits(net) == bits(replay)
 
 
@@ -127,7 +137,6 @@ def training_of(optimizer, dtype, dropout):
 
 
 @each_dtype
-@each_pace
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize(
     "optimizer",
@@ -145,14 +154,14 @@ def training_of(optimizer, dtype, dropout):
     ids=repr,
 )
 def test_train_names_the_step_at_which_a_plain_replay_turns_bad(
-    optimizer, dropout, seconds, dtype, monkeypatch
+    optimizer, dropout, dtype, looks, monkeypatch
 ):
     """Epoch, mini-batch, eta and state, with what the optimizer carries along and dropout."""
     watch = Watch()
     with monkeypatch.context() as patch:
         patch.setattr(training, "core", SimpleNamespace(train=watch.train, forward=core.forward))
         training_of(optimizer, dtype, dropout)
-    monkeypatch.setattr(training, "_SECONDS", seconds)
+    looks()
     error, net = training_of(optimizer, dtype, dropout)
     assert error.epoch * PER_EPOCH + error.mini_batch == watch.bad > 0
     assert error.eta == optimizer.eta * (
