@@ -14,7 +14,7 @@ _BUILT = {"FASTBP_DEBUG": "1", "FASTBP_LEVEL": "base"}
 # They need a core as fast as the shipped one, or are about other things.
 _LEFT_OUT = "not killed and not memory and not ctrl_c"
 
-_PATIENCE = 240.0  # seconds; a bug may let a program wait for ever
+_PATIENCE = 120.0  # seconds; a bug may let a program wait for ever
 
 
 def run(options):
