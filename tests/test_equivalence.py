@@ -372,6 +372,16 @@ def test_padding_stays_zero(dtype):
     assert not block.padding(block.params).any()
 
 
+@both_dtypes
+def test_outputs_in_several_calls_of_the_core(dtype, monkeypatch):
+    """A set that is too large for one call has the outputs that its parts have."""
+    _, fast = twins([5, 3, 2], dtype=dtype, seed=8)
+    X = np.random.default_rng(0).random((50, 5))
+    whole = fast.feedforward(Dataset(X, np.zeros(50)))
+    monkeypatch.setattr(fast._layout(), "rows_per_call", 7)
+    np.testing.assert_array_equal(fast.feedforward(Dataset(X, np.zeros(50))), whole)
+
+
 @pytest.mark.parametrize("sizes", [[5, 17, 4], [1, 8, 1, 3]], ids=str)
 def test_pack_and_unpack_are_inverse(sizes):
     """What is packed comes back, in fresh arrays of the book's shapes."""

@@ -34,6 +34,7 @@ TESTS = {
     "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
     "fastbp/training.py": [
         "divergence",
+        "equivalence",
         "interrupts",
         "contract",
         "bad_input",
