@@ -23,6 +23,9 @@ levels:  ## the quick subset under each SIMD level of this processor
 published:  ## the author's result files (set FASTBP_DATA)
 	$(PYTHON) -m pytest -m published
 
+checks:  ## sanitizers, valgrind, faults, fuzz, soak, seeded bugs: all of tools/check.py
+	$(PYTHON) tools/check.py all
+
 lint:  ## ruff, mypy, stubtest
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
@@ -33,4 +36,4 @@ bench:  ## compare speeds, and write all tables; close other programs first
 	for program in speed book growth chapter2 gradients estimators; do \
 	    $(PYTHON) benchmarks/$$program.py --write || exit 1; done
 
-.PHONY: help build debug test core levels published lint bench
+.PHONY: help build debug test core levels published checks lint bench

@@ -10,11 +10,16 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # FASTBP_DEBUG=1 builds a core that checks every index, fast to compile and slow to run;
-# FASTBP_PLAIN=1 one of plain loops in place of vector types, as other compilers get it.
+# FASTBP_PLAIN=1 one of plain loops in place of vector types, as other compilers get it;
+# FASTBP_FLAGS="..." one with these flags alone, to compile and to link, as a sanitizer needs it;
+# FASTBP_LEVELS="..." has these SIMD levels alone.
 DEBUG = bool(os.environ.get("FASTBP_DEBUG"))
+OWN_FLAGS = os.environ.get("FASTBP_FLAGS", "").split()
 
 if sys.platform == "win32":
     FLAGS = ["/O2"]
+elif OWN_FLAGS:
+    FLAGS = OWN_FLAGS
 elif DEBUG:
     FLAGS = ["-O0", "-g"]
 else:
@@ -26,7 +31,7 @@ else:
     FLAGS += ["-ffp-contract=fast", "-g0"]
 
 # Without the names of static functions, which only a debugger reads.
-LINK = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG else []
+LINK = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG and not OWN_FLAGS else OWN_FLAGS
 
 if os.environ.get("FASTBP_PLAIN"):
     FLAGS += ["-DFASTBP_PLAIN"]
@@ -42,6 +47,10 @@ LEVELS = {"base": []}
 if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32" and not DEBUG:
     LEVELS["x86v3"] = ["-march=x86-64-v3"]
     LEVELS["x86v4"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+
+
+if "FASTBP_LEVELS" in os.environ:
+    LEVELS = {level: LEVELS[level] for level in os.environ["FASTBP_LEVELS"].split()}
 
 
 def extension(name: str, source: str, level: str = "base") -> Extension:

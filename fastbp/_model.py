@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp import _checks, parameters, samples, shuffling, storage, training
 from fastbp._dispatch import core
-from fastbp.errors import DivergenceError, FormatError, text
+from fastbp.errors import FormatError, text
 from fastbp.functions import COSTS, NUMPY, Activation
 from fastbp.samples import Dataset
 
@@ -433,7 +433,6 @@ class Model:
             cost=cost,
             eta=eta,
             decay=decay,
-            where="mini_batch",
             options=training.clipping(max_norm),
         )
         self._commit(*layout.unpack(block))
@@ -482,10 +481,7 @@ class Model:
             new_w = [decay * w - step * nabla for w, nabla in zip(weights, sum_w, strict=True)]
             new_b, new_w = ([a.astype(self.dtype) for a in arrays] for arrays in (new_b, new_w))
         if not all(_checks.all_finite(a) for a in new_b + new_w):
-            raise DivergenceError(
-                f"mini_batch: a parameter became NaN or infinite at eta = {eta:g}; "
-                f"the network is as it was before; {training.advice(decay)}"
-            )
+            raise training.diverged(None, 0, eta, training.advice(decay))
         self._commit(*layout.check(new_b, new_w))
 
     def _shuffle(

@@ -2,7 +2,25 @@
 
 
 class DivergenceError(ArithmeticError):
-    """A parameter became NaN or infinite; the network is back at its last finite state."""
+    """A parameter became NaN or infinite; the network is back at its last finite state.
+
+    Attributes
+    ----------
+    epoch, mini_batch : int or None
+        The step that did it, both counted from 0; None in a call that takes one step alone.
+    eta : float or None
+        The learning rate of that step.
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        epoch: int | None = None,
+        mini_batch: int | None = None,
+        eta: float | None = None,
+    ) -> None:
+        super().__init__(*args)
+        self.epoch, self.mini_batch, self.eta = epoch, mini_batch, eta
 
 
 class FormatError(ValueError):

@@ -30,6 +30,9 @@ from fastbp.shuffling import Deck, Seeded, Shuffle
 
 PENALTIES = ("l1", "l2", "alpha")
 Score = Callable[[NDArray[Any], NDArray[Any]], float]
+# What to try where L-BFGS, which finds its own steps, diverges.
+_SCALE = "try l2, or data scaled to numbers near 1"
+
 Callback = Callable[[Model, History], Any]
 Blocks = list[NDArray[Any]]
 
@@ -207,7 +210,7 @@ class _Fit:
         self.history = History()
         self.costs = np.zeros(len(self.data))  # of each sample, in the order of the epoch
         self.state = State() if state is None else state
-        self.moments = self._moments(0 if isinstance(optimizer, LBFGS) else optimizer.blocks)
+        self.moments = self._memory(0 if isinstance(optimizer, LBFGS) else optimizer.blocks)
         self.best: tuple[Blocks, Blocks] | None = None
         self.checkpoint = checkpoint
         found = None if checkpoint is None else checkpoint.read()
@@ -241,6 +244,7 @@ class _Fit:
                 after_epoch=lambda epoch, data: self.after_epoch(),
                 n_threads=n_threads,
                 options=self._options,
+                carried=self.moments,
                 kinds=2 if self.rates is None else 4,
             )
         if self.checkpoint is not None:
@@ -372,12 +376,11 @@ class _Fit:
         layout = self.layout
         Z = training.outputs(layout.weighted(), block, data.X)
         Y = samples.targets(data, layout.sizes[-1], _checks.FLOAT64)
-        each = costs(self.cost, layout.activations[-1], Z.astype(np.float64, copy=False), Y)
-        cost = float(np.average(each, weights=weights))
-        if score is not None:
-            with np.errstate(over="ignore"):
-                outputs = NUMPY[layout.activations[-1]].value(Z.T).T
-            return cost, float(score(Y, outputs))
+        with np.errstate(over="ignore", invalid="ignore"):  # a cost may be infinite
+            each = costs(self.cost, layout.activations[-1], Z.astype(np.float64, copy=False), Y)
+            cost = float(np.average(each, weights=weights))
+            if score is not None:
+                return cost, float(score(Y, NUMPY[layout.activations[-1]].value(Z.T).T))
         if self.cost not in ("cross_entropy", "log_likelihood") and not data.has_labels:
             return cost, None
         if layout.sizes[-1] == 1:
@@ -398,8 +401,15 @@ class _Fit:
         weights, total = self.weights, self._total
         l2 = self.l2 + self.alpha / total
 
+        def parts(theta: NDArray[Any]) -> tuple[Blocks, Blocks]:
+            with np.errstate(over="ignore"):  # beyond float32 is infinite
+                biases, w = ([a.astype(net.dtype) for a in part] for part in layout.split(theta))
+            if not all(_checks.all_finite(a) for a in biases + w):
+                raise training.diverged(self.history.epochs, 0, 1.0, _SCALE)
+            return biases, w
+
         def function(theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-            biases, w = ([a.astype(net.dtype) for a in part] for part in layout.split(theta))
+            biases, w = parts(theta)
             block = layout.pack(*layout.check(biases, w))
             cost, _ = self._judge(block, self.data, weights)
             work = Work(_At(net, biases, w), self.data)
@@ -414,9 +424,7 @@ class _Fit:
             return cost, slope
 
         def iterated(intermediate_result: Any) -> None:  # the name tells SciPy what to give
-            theta = intermediate_result.x
-            parts = ([np.array(a, net.dtype) for a in part] for part in layout.split(theta))
-            net._commit(*parts)
+            net._commit(*parts(intermediate_result.x))
             self.history["eta"].append(1.0)
             if self.after_epoch(float(intermediate_result.fun)):
                 raise StopIteration
@@ -438,7 +446,7 @@ class _Fit:
         if found.success and self.history.stopped == "epochs":
             self.history.stopped = "converged"
 
-    def _moments(self, blocks: int) -> NDArray[Any] | None:
+    def _memory(self, blocks: int) -> NDArray[Any] | None:
         """Return the optimizer's memory, from the state given or zeros."""
         if not blocks:
             return None

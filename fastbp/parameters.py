@@ -86,7 +86,7 @@ class Layout:
         self.units = unit  # activations of one sample, all layers and padding
         self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
         rows: int = max(1, _BLOCK_WORK // offset)
-        self.block_rows = min(core.BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
+        self.block_rows: int = min(core.BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
         self.rows_per_call = max(self.block_rows, 2 * _BLOCK_WORK // offset)
 
     def rows(self, n: int) -> int:

@@ -44,6 +44,7 @@ def run(
     after_epoch: Callable[[int, Any], bool],
     n_threads: int = 1,
     options: Callable[[Layout, int], Any] = lambda layout, epoch: None,
+    carried: NDArray[Any] | None = None,
     kinds: int = 2,
 ) -> None:
     """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
@@ -54,7 +55,8 @@ def run(
     data)`` reports, and returns whether to stop. All three are asked anew in each epoch:
     they, and the shuffle, are code of the user's that may change the network.
     ``options(layout, epoch)`` tells the core of what goes beyond plain steps with weight
-    decay, which needs so many ``kinds`` of scratch.
+    decay, which needs so many ``kinds`` of scratch and keeps in ``carried`` what it carries
+    from one step to the next.
     """
     n, fitted = len(deck.dealt), _Fitted(check_finite)
     pace = _threads.Pace(n_threads)
@@ -89,9 +91,10 @@ def run(
                     cost=compiled,
                     eta=rate,
                     decay=1 - rate * l2,
-                    where=f"training_data, epoch {epoch}",
+                    epoch=epoch,
                     pace=pace,
                     options=options(layout, epoch),
+                    carried=carried,
                     kinds=kinds,
                 )
             finally:
@@ -143,7 +146,8 @@ def _by_hand(
         try:
             step(cards[start : start + mini_batch_size], n)
         except DivergenceError as error:
-            error.add_note(f"in epoch {epoch}, mini-batch {start // mini_batch_size}")
+            error.epoch, error.mini_batch = epoch, start // mini_batch_size
+            error.add_note(f"in epoch {epoch}, mini-batch {error.mini_batch}")
             raise
 
 
@@ -158,18 +162,22 @@ def descend(
     cost: str,
     eta: float,
     decay: float,
-    where: str,
+    epoch: int | None = None,
     pace: _threads.Pace = _threads.ALONE,
     options: Any = None,
+    carried: NDArray[Any] | None = None,
     kinds: int = 2,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
     The block is left after a whole mini-batch and finite, whatever ends the call:
     the end, an exception such as Ctrl-C, or divergence, which raises
-    DivergenceError after a return to the last finite checkpoint. ``pace`` tells how many
-    threads share the work, which changes no bit of the result. ``options``, of the core's,
-    and ``kinds`` are as in :func:`run`.
+    DivergenceError after a return to the state before the mini-batch that diverged. It is
+    found by a replay from the last look at the parameters, so that neither the error nor the
+    state depends on when these are looked at. ``epoch`` is None where ``order`` is one
+    mini-batch by itself. ``pace`` tells how many threads share the work, which changes no
+    bit of the result. ``options``, of the core's, ``carried`` and ``kinds`` are as in
+    :func:`run`.
     """
     size = min(mini_batch_size, len(order))
     rows = layout.rows(size)
@@ -177,18 +185,39 @@ def descend(
     grads, scratch = layout.empty(), layout.scratch(rows, most, kinds)
     looked = time.perf_counter()
     good, good_at, position = block.copy(), 0, 0
+    good_carried = None if carried is None else carried.copy()
     look_seconds = time.perf_counter() - looked
     # A large network takes its time to be looked at, copied and committed, too.
     seconds = max(_SECONDS - 4 * look_seconds, _SECONDS / 10)
+
+    def take(order: NDArray[np.intp], position: int, seconds: float, parts: int) -> int | None:
+        return _threads.enter(
+            parts, core.train,
+            block, grads, layout.table, scratch, rows, X, Y, order,
+            position, size, COSTS[cost], eta, decay, seconds, options,
+        )  # fmt: skip
+
+    def replay() -> int:
+        """Return the mini-batch that diverged; ``good`` is the state before it."""
+        block[:] = good
+        if carried is not None and good_carried is not None:
+            carried[:] = good_carried
+        begin = good_at - good_at % size  # parameters change at the end of a mini-batch alone
+        for first in range(begin, position, size):
+            good[:] = block
+            reached: int | None = first
+            upto = order[: first + size]
+            while reached is not None and reached < len(upto):
+                reached = take(upto, reached, seconds, 1)
+            if not _checks.all_finite(block):
+                break
+        return first // size
+
     try:
         while position < len(order):
             parts, fraction = pace.next(most)
             entered, start = time.perf_counter(), position
-            reached = _threads.enter(
-                parts, core.train,
-                block, grads, layout.table, scratch, rows, X, Y, order,
-                position, size, COSTS[cost], eta, decay, fraction * seconds, options,
-            )  # fmt: skip
+            reached = take(order, position, fraction * seconds, parts)
             if reached is None:
                 pace.give_up()
                 continue
@@ -197,12 +226,13 @@ def descend(
             # In a large network a look is no trifle; it may take a twentieth of the time.
             if position == len(order) or now - looked >= 20 * look_seconds:
                 if not _checks.all_finite(block):
-                    raise DivergenceError(
-                        f"{where}: a parameter became NaN or infinite between samples {good_at} "
-                        f"and {position}, at eta = {eta:g}; the network is back at its last "
-                        f"finite state; {advice(decay)}"
-                    )
+                    k = replay()
+                    rows_of = order[k * size : (k + 1) * size]
+                    bad_data = not (np.isfinite(X[rows_of]).all() and np.isfinite(Y[rows_of]).all())
+                    raise diverged(epoch, k, eta, _BAD_DATA if bad_data else advice(decay))
                 good[:], good_at = block, position
+                if carried is not None and good_carried is not None:
+                    good_carried[:] = carried
                 looked = time.perf_counter()
                 look_seconds = looked - now
     except BaseException:
@@ -223,6 +253,23 @@ def clipping(max_norm: float) -> Any:
         max_norm, None, core.OPTIMIZERS["sgd"], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, None,
         None, 0, 0, 0, None,
     )  # fmt: skip
+
+
+_BAD_DATA = "its samples hold NaN or infinity: without check_finite=False they are named"
+
+
+def diverged(epoch: int | None, mini_batch: int, eta: float, hint: str) -> DivergenceError:
+    """Return the error of a step that led to a parameter that is not finite."""
+    where = "mini_batch"
+    if epoch is not None:
+        where = f"training_data, epoch {epoch}, mini-batch {mini_batch}"
+    return DivergenceError(
+        f"{where}: a parameter became NaN or infinite at eta = {eta:g}; "
+        f"the network is back at its last finite state, the one before; {hint}",
+        epoch=epoch,
+        mini_batch=None if epoch is None else mini_batch,
+        eta=eta,
+    )
 
 
 def advice(decay: float) -> str:

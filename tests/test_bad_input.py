@@ -20,7 +20,7 @@ import pytest
 from tolerances import STEPS
 
 import fastbp
-from fastbp import Dataset, DivergenceError, network, network2, one_hot
+from fastbp import Dataset, DivergenceError, _checks, network, network2, one_hot
 
 SIZES = [3, 4, 2]
 N, BATCH = 40, 6
@@ -1281,7 +1281,7 @@ def test_an_epoch_that_diverges_goes_back_to_the_last_finite_state(path, module,
 @each_dtype
 @each_path
 def test_divergence_in_a_later_epoch_keeps_the_epochs_before(path, dtype):
-    """Weights that grow beyond all numbers in the second step of epoch 1 leave the last commit."""
+    """Weights that grow beyond all numbers in the second step of epoch 1 leave the first step."""
     growth = 1e90 if dtype is np.float64 else 1e11
     options = {"mini_batch_size": N // 2, "eta": 0.5, "lmbda": -2 * growth * N, "shuffle": False}
     zero = np.zeros((3, 1))
@@ -1295,8 +1295,9 @@ def test_divergence_in_a_later_epoch_keeps_the_epochs_before(path, dtype):
         else:
             diverges(lambda net=net: sgd(net, data, epochs=2, **options), "eta = 0.5", "epoch 1")
     one, two = nets
-    if path == "own backprop":  # each mini-batch is a commit
-        one.update_mini_batch(data[: N // 2], 0.5, options["lmbda"], N)
+    # The same lmbda / n: half of both. A step by update_mini_batch may round apart from SGD's.
+    half = options | {"lmbda": options["lmbda"] / 2}
+    sgd(one, data[: N // 2], epochs=1, **half)
     assert bits(two) == bits(one)
 
 
@@ -1312,8 +1313,9 @@ def test_nan_that_was_not_looked_for_is_caught_as_divergence(part, form, module,
     (X if part == "x" else Y)[37, 1] = np.nan
     data = Dataset(X, Y, check_finite=False)
     before = bits(net)
-    call = lambda: sgd(net, data if form == "Dataset" else list(data), check_finite=False)  # noqa: E731
-    diverges(call, "eta = 0.5", "epoch 0")
+    given = data if form == "Dataset" else list(data)
+    call = lambda: sgd(net, given, mini_batch_size=N, check_finite=False)  # noqa: E731
+    diverges(call, "eta = 0.5", "epoch 0", "its samples hold NaN or infinity")
     assert bits(net) == before
 
 
@@ -1425,6 +1427,43 @@ def test_a_file_that_is_not_there_is_the_systems_error(tmp_path):
     """A missing file is FileNotFoundError, as from ``open``."""
     with pytest.raises(FileNotFoundError):
         network2.load(tmp_path / "none.json")
+
+
+@each_class
+@pytest.mark.parametrize("path", ["core", "own backprop", "own update_mini_batch"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_no_samples_are_refused_on_every_path(shuffle, path, module):
+    """SGD on an empty list is an error, whoever takes the samples."""
+    net = module.Network(SIZES, random_state=1)
+    if path != "core":
+        name = path.split()[1]
+        setattr(net, name, getattr(net, name))
+    with pytest.raises(ValueError, match="training_data: expected at least one sample, got none"):
+        net.SGD([], 1, 5, 0.5, shuffle=shuffle, verbose=False)
+
+
+@each_class
+def test_huge_numbers_in_another_form_are_cut_as_in_arrays(module):
+    """Lists, which the Python gate casts to float32, count as the array of the same numbers."""
+    net = module.Network(SIZES, dtype=np.float32, random_state=1)
+    x, y = [[1e300], [-1e300], [1.0]], [[1e300], [0.0]]
+    same = net.feedforward(np.array(x))
+    assert np.isfinite(same).all()
+    np.testing.assert_array_equal(net.feedforward(x), same)
+    nablas = [net.backprop(*given) for given in ((x, y), (np.array(x), np.array(y)))]
+    for found, right in zip(*(b + w for b, w in nablas), strict=True):
+        np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("i", [0, 3, 4, 8, 10])
+def test_large_arrays_are_looked_at_in_pieces(i, monkeypatch):
+    """A value that is not finite is found in whichever piece it lies."""
+    monkeypatch.setattr(_checks, "_PIECE", 4)
+    X = np.ones((11, 1))
+    assert len(Dataset(X, X)) == 11
+    X[i] = np.inf
+    with pytest.raises(ValueError, match=rf"X\[{i}, 0\]: expected a finite number"):
+        Dataset(X, np.ones(11))
 
 
 # -- threads ---------------------------------------------------------------------------

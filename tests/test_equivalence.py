@@ -314,6 +314,19 @@ def test_a_mini_batch_larger_than_a_block(dtype):
 
 
 @both_dtypes
+def test_decay_in_mini_batches_larger_than_a_block(dtype):
+    """Steps that are summed up over blocks decay the weights alone, as the reference's do."""
+    sizes = [9, 6, 4]
+    reference, fast = twins(sizes, dtype=dtype, seed=5)
+    rows = parameters.layout(tuple(sizes), np.dtype(dtype)).block_rows
+    data = pairs(sizes, 6 * rows, 5, dtype)
+    for net in (reference, fast):
+        net.SGD(list(data), 1, 3 * rows, 0.5, 700.0, shuffle=False, verbose=False)
+    found, right = (flat(net.weights, net.biases) for net in (fast, reference))
+    assert np.abs(found - right).max() <= STEPS[dtype][10] * max(1, np.abs(right).max())
+
+
+@both_dtypes
 @pytest.mark.parametrize("batch", [7, 300])
 def test_a_pause_changes_no_bit(dtype, batch):
     """Calls that return at each look at the clock, also within a batch, end at the same bits."""
@@ -359,6 +372,16 @@ def test_padding_stays_zero(dtype):
     assert not block.padding(block.params).any()
 
 
+@both_dtypes
+def test_outputs_in_several_calls_of_the_core(dtype, monkeypatch):
+    """A set that is too large for one call has the outputs that its parts have."""
+    _, fast = twins([5, 3, 2], dtype=dtype, seed=8)
+    X = np.random.default_rng(0).random((50, 5))
+    whole = fast.feedforward(Dataset(X, np.zeros(50)))
+    monkeypatch.setattr(fast._layout(), "rows_per_call", 7)
+    np.testing.assert_array_equal(fast.feedforward(Dataset(X, np.zeros(50))), whole)
+
+
 @pytest.mark.parametrize("sizes", [[5, 17, 4], [1, 8, 1, 3]], ids=str)
 def test_pack_and_unpack_are_inverse(sizes):
     """What is packed comes back, in fresh arrays of the book's shapes."""
@@ -372,6 +395,15 @@ def test_pack_and_unpack_are_inverse(sizes):
         assert found.flags.c_contiguous
         assert found.flags.owndata
         assert not np.shares_memory(found, own)
+
+
+def test_what_does_not_fit_is_not_packed():
+    """Arrays that another thread changed since they were looked at are an error, not noise."""
+    _, fast = twins([5, 4, 3], seed=9)
+    layout, biases, weights = fast._checked()
+    for wrong in (weights[::-1], weights[:1], [w.astype(np.float32) for w in weights]):
+        with pytest.raises(RuntimeError, match="changed while they were looked at"):
+            layout.pack(biases, wrong)
 
 
 @both_dtypes

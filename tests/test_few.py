@@ -194,6 +194,22 @@ def test_a_result_that_is_not_finite_is_seen(bad, dtype):
                 np.testing.assert_array_equal(flat(before), flat(net.biases, net.weights))
 
 
+@each_dtype
+def test_a_misaligned_array_is_left_to_the_python_gate(dtype):
+    """The door does not read numbers at odd addresses, which not every processor can."""
+    net = start(dtype)
+    layout, biases, weights = net._checked()
+    n, m = SIZES[0], SIZES[-1]
+    raw = np.zeros(n * np.dtype(dtype).itemsize + 1, np.uint8)
+    x = raw[1:].view(dtype).reshape(n, 1)
+    assert not x.flags.aligned
+    head = layout.table, layout.itemsize, biases, weights
+    out = np.empty((m, 1), dtype)
+    assert not core.feedforward(*head, x, out)
+    assert core.feedforward(*head, x.copy(), out)
+    np.testing.assert_array_equal(net.feedforward(x), out)
+
+
 def test_a_step_beyond_all_numbers_changes_nothing():
     """A finite network that a finite step would leave infinite is as it was before."""
     net = start(np.float32)

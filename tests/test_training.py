@@ -766,3 +766,27 @@ def test_divergence_is_an_error_and_rolled_back():
             net, data_of([4, 3], 300), epochs=500, optimizer=optimizers.SGD(eta=1e6)
         )  # fmt: skip
     assert all(np.isfinite(a).all() for a in (*net.biases, *net.weights))
+
+
+def test_dropout_draws_anew_in_each_epoch():
+    """On samples that are all alike two epochs of one step each differ: other neurons drop."""
+    net = network2.Network([2, 30, 1], network2.QuadraticCost, random_state=1)
+    X, Y = np.ones((40, 2)), np.full((40, 1), 0.2)
+    states = [net.weights[-1].copy()]
+    fastbp.train(
+        net, (X, Y), epochs=2, mini_batch_size=40, optimizer=optimizers.SGD(eta=1e-6),
+        dropout=0.5, random_state=3, callbacks=[lambda net, _: states.append(net.weights[-1])],
+    )  # fmt: skip
+    one, two = np.diff(states, axis=0)
+    assert np.abs(one).min() > 0
+    assert np.abs(one / two - 1).max() > 0.01
+
+
+def test_one_output_is_right_on_its_side_of_a_half():
+    """A single sigmoid neuron says yes above 0.5, however little."""
+    net = network2.Network([1, 1], random_state=1)
+    net.weights, net.biases = [np.ones((1, 1))], [np.zeros((1, 1))]
+    X = np.array([[0.01], [-0.01], [3.0], [-3.0], [0.01]])
+    Y = np.array([[1.0], [0.0], [1.0], [0.0], [0.0]])
+    history = fastbp.train(net, (X, Y), epochs=1, optimizer=optimizers.SGD(eta=1e-9))
+    assert history["accuracy"] == [0.8]

@@ -1,1 +1,1 @@
-"""The lanes of tools/check.py, each with ``run(options) -> (passed, failed)``."""
+"""The lanes of tools/check.py: a module each, with ``run(options) -> (passed, failed)``."""

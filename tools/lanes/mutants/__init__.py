@@ -1,0 +1,92 @@
+"""Seeded bugs: a table of what to replace in a source file, by what, and who must notice.
+
+name: (file, [(old text, new text)]); each old text is unique in its file. A bug that no test
+can notice, as the program is as right with it, is in ``EQUIVALENT`` with the reason.
+"""
+
+from lanes.mutants import core, gate, storage, training
+
+BUGS = {**core.BUGS, **gate.BUGS, **training.BUGS, **storage.BUGS}
+
+# name: (file, [(old text, new text)], reason).
+EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {}
+
+# Who should notice, the most specific first.
+TESTS = {
+    "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
+    "src_cython/functions.pxi": ["training", "gradient_forms"],
+    "src_cython/gradients.pxi": ["gradient_forms", "training"],
+    "src_cython/layers.pxi": ["equivalence", "training", "gradient_forms", "threads", "contract"],
+    "src_cython/passes.pxi": [
+        "equivalence",
+        "sparse",
+        "training",
+        "gradient_forms",
+        "threads",
+        "interrupts",
+    ],
+    "src_cython/public_arrays.pxi": ["few", "bad_input", "contract"],
+    "src_cython/shuffling.pxi": ["shuffling"],
+    "src_cython/simd_vector.h": [
+        "equivalence",
+        "sparse",
+        "sigmoid",
+        "few",
+        "gradient_forms",
+        "training",
+        "bad_input",
+    ],
+    "src_cython/sparse.pxi": ["sparse"],
+    "src_cython/threads.h": ["threads"],
+    "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
+    "fastbp/samples.py": ["bad_input", "contract", "user_code", "gradient_forms", "training"],
+    "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
+    "fastbp/training.py": [
+        "divergence",
+        "equivalence",
+        "interrupts",
+        "contract",
+        "bad_input",
+        "user_code",
+        "training",
+        "gradient_forms",
+    ],
+    "fastbp/_model.py": [
+        "threads_contract",
+        "bad_input",
+        "contract",
+        "user_code",
+        "equivalence",
+        "gradient_forms",
+    ],
+    "fastbp/fitting.py": ["training", "divergence"],
+    "fastbp/_threads.py": ["threads"],
+    "fastbp/storage.py": ["storage", "faults", "training"],
+    "fastbp/shuffling.py": ["shuffling", "user_code"],
+}
+
+# A few of each kind: for the test of the tests, and for each change.
+IN_THE_SUITE = (
+    "kernels that do nothing",
+    "no slope in the hidden layers",
+    "a step divided by the full batch",
+    "threads do not wait for each other",
+    "no rollback",
+    "columns of any shape are taken",
+)
+SHORT = (
+    "the permutation is ignored",
+    "decay on biases",
+    "few samples: no slope",
+    "gradients: sample weights are ignored",
+    "the gate of the core takes any shape",
+    "a number may be infinite",
+    "labels are not looked at",
+    "sparse: threads cut pairs",
+    "the digest is not looked at",
+    "weights of another shape are taken",
+    "no commit after an epoch",
+    "divergence is not looked for",
+    "a second writer is let in",
+    "the last parameters count as the best",
+)

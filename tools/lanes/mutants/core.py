@@ -1,0 +1,515 @@
+"""Bugs of the compiled core."""
+
+BUGS = {
+    "kernels that do nothing": (
+        "src_cython/layers.pxi",
+        [
+            (f'    """{first_words}', f'    return\n    """{first_words}')
+            for first_words in (
+                "Compute z = a W + bias",
+                "Compute delta_prev = W delta",
+                "Compute a^T delta",
+                "Add the summed steps",
+            )
+        ],
+    ),
+    "no bias in the forward pass of a block": (
+        "src_cython/layers.pxi",
+        [("        start, n, width, fan_in", "        FROM_ZERO, n, width, fan_in")],
+    ),
+    "no gradient of the bias": (
+        "src_cython/layers.pxi",
+        [("bias[j] += delta[s * width + j]", "bias[j] += 0 * delta[s * width + j]")],
+    ),
+    "the last row of a block is skipped": (
+        "src_cython/layers.pxi",
+        [("start, own, width, n, a", "start, own, width, n - (n > 1), a")],
+    ),
+    "the last input is skipped": (
+        "src_cython/layers.pxi",
+        [("start, n, width, fan_in, a", "start, n, width, fan_in - 1, a")],
+    ),
+    "the last output is skipped on the way back": (
+        "src_cython/layers.pxi",
+        [("FROM_ZERO, fan_in, columns, fan_out, W", "FROM_ZERO, fan_in, columns, fan_out - 1, W")],
+    ),
+    "no slope in the hidden layers": (
+        "src_cython/layers.pxi",
+        [("<int> layers[l - 1].activation, n, layers", "LINEAR, n, layers")],
+    ),
+    "few samples: no bias": (
+        "src_cython/simd_vector.h",
+        [("total = start[s * start_row + i] +", "total =")],
+    ),
+    "few samples: what is left of a sum is skipped": (
+        "src_cython/simd_vector.h",
+        [("p = n / SIZE * SIZE; p < n", "p = n / SIZE * SIZE; p < n - 1")],
+    ),
+    "few samples: long sums start anew": (
+        "src_cython/simd_vector.h",
+        [("p ? z : bias + i", "bias + i")],
+    ),
+    "few samples: the last columns are skipped": (
+        "src_cython/simd_vector.h",
+        [("j < n) {", "j + SIZE <= n) {")],
+    ),
+    "few samples: no slope": (
+        "src_cython/few.pxi",
+        [("<int> below.activation, 1, fan_in", "LINEAR, 1, fan_in")],
+    ),
+    "few samples: the last errors are left out of the bias": (
+        "src_cython/few.pxi",
+        [
+            (
+                "        for s in range(n):\n            for j in range(fan_out):",
+                "        for s in range(n - (n > 1)):\n            for j in range(fan_out):",
+            )
+        ],
+    ),
+    "few samples: no decay": (
+        "src_cython/few.pxi",
+        [("w if few.add else NULL, decay,", "w if few.add else NULL, 1,")],
+    ),
+    "a step divided by the full batch": (
+        "src_cython/passes.pxi",
+        [("total = <double> (end - first)", "total = <double> batch")],
+    ),
+    "the permutation is ignored": (
+        "src_cython/passes.pxi",
+        [("i = run.order[position + s]", "i = position + s")],
+    ),
+    "each thread adds to the biases": (
+        "src_cython/layers.pxi",
+        [("        if high > fan_in:\n", "        if high >= 0:\n")],
+    ),
+    "threads do not wait for each other": (
+        "src_cython/threads.h",
+        [("[ARRIVALS]) < all", "[ARRIVALS]) < 0")],
+    ),
+    "a single row is skipped": (
+        "src_cython/simd_vector.h",
+        [("while (n_rows > 0)", "while (n_rows > 1)")],
+    ),
+    "long sums start anew": ("src_cython/simd_vector.h", [("done ? FROM_C : from", "from")]),
+    "a packed panel repeats its first row": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "packed[p * columns + v] = ((const VEC *)(Y + p * y_row))",
+                "packed[p * columns + v] = ((const VEC *)Y)",
+            )
+        ],
+    ),
+    "transposed activations without the last square": (
+        "src_cython/layers.pxi",
+        [
+            (
+                "transpose(n, own, a, width_in, turned, x_row)",
+                "transpose(n, own - own % 16, a, width_in, turned, x_row)",
+            )
+        ],
+    ),
+    "subnormal numbers stay flushed": (
+        "src_cython/passes.pxi",
+        [("restore(mode)\n    return position", "return position")],
+    ),
+    "gradients: sample weights are ignored": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "    if weights != NULL:\n        for s in range(n):",
+                "    if weights != NULL:\n        for s in range(0):",
+            )
+        ],
+    ),
+    "norms without the biases": (
+        "src_cython/gradients.pxi",
+        [("        1 + squares(", "        squares(")],
+    ),
+    "norms of the first layer alone": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "    for l in range(1, last + 1):\n        total += layer_squares",
+                "    for l in range(1, 2):\n        total += layer_squares",
+            )
+        ],
+    ),
+    "norms leave out what is left of a vector": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "for (; i < n; i++) total += (double)values[i]",
+                "for (; i < 0; i++) total += (double)values[i]",
+            )
+        ],
+    ),
+    "clipping leaves the output layer": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "    for l in range(1, last + 1):\n        delta = deltas",
+                "    for l in range(1, max(last, 2)):\n        delta = deltas",
+            )
+        ],
+    ),
+    "clipped gradients keep their length": (
+        "src_cython/gradients.pxi",
+        [("<real> (most / size))", "<real> 1)")],
+    ),
+    "moments are not squared": (
+        "src_cython/gradients.pxi",
+        [("values[i] *= values[i]", "values[i] *= 1")],
+    ),
+    "sums of later blocks start anew": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "FROM_C if total.add or position else FROM_ZERO",
+                "FROM_ZERO",
+            )
+        ],
+    ),
+    "gradients of samples: the last neuron is left out": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "for j in range(layer.fan_out):\n                    times",
+                "for j in range(layer.fan_out - 1):\n                    times",
+            )
+        ],
+    ),
+    "the Jacobian without the slope of the outputs": (
+        "src_cython/gradients.pxi",
+        [("<int> top.activation, n, top.fan_out", "LINEAR, n, top.fan_out")],
+    ),
+    "the Hessian without the direction's bias": (
+        "src_cython/gradients.pxi",
+        [("FROM_ROW, n, layer.fan_in", "FROM_ZERO, n, layer.fan_in")],
+    ),
+    "the Hessian without the change of activations": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "for l in range(2, last + 1):\n            layer = layers + l",
+                "for l in range(3, last + 1):\n            layer = layers + l",
+            )
+        ],
+    ),
+    "no curvature": ("src_cython/functions.pxi", [("factor[j] *= 1 - 2 * a[j]", "factor[j] *= 1")]),
+    "the change of the quadratic cost's error has no slope": (
+        "src_cython/functions.pxi",
+        [("        times_slope(activation, 1, n, n, a, change)\n", "")],
+    ),
+    "tanh has no slope": ("src_cython/functions.pxi", [("(1 - a[j]) * (1 + a[j])", "1")]),
+    "leaky neurons leak nothing on the way back": (
+        "src_cython/functions.pxi",
+        [("<real> 1 if a[j] > 0 else <real> LEAK", "<real> 1 if a[j] > 0 else <real> 0")],
+    ),
+    "softmax is not normalised": ("src_cython/functions.pxi", [("z[j] /= total", "z[j] /= 1")]),
+    "the log-likelihood takes its targets for one-hot": (
+        "src_cython/functions.pxi",
+        [("            total += delta[j]", "            total += delta[j] * 0 + <real> 1 / n")],
+    ),
+    "softplus loses its tail": ("src_cython/simd_vector.h", [("2 * (s + s * s2 * sum)", "2 * s")]),
+    "the second moment is forgotten": (
+        "src_cython/layers.pxi",
+        [("v[i] = nu * v[i] + left * g * g", "v[i] = left * g * g")],
+    ),
+    "moments are not corrected": (
+        "src_cython/layers.pxi",
+        [("(1 - pow(rule.second, <double> t))", "(1 - 0 * pow(rule.second, <double> t))")],
+    ),
+    "Nesterov's steps are plain momentum": (
+        "src_cython/layers.pxi",
+        [("w[i] += mu * u[i] - g", "w[i] += u[i]")],
+    ),
+    "biases are penalised": (
+        "src_cython/layers.pxi",
+        [("high - bias, False", "high - bias, True")],
+    ),
+    "no penalty of sizes": (
+        "src_cython/layers.pxi",
+        [("return l1 if w > 0 else", "return 0 if w > 0 else")],
+    ),
+    "mini-batches are divided by their samples, not their weights": (
+        "src_cython/passes.pxi",
+        [("total += weights[run.order[s]]", "total += 1")],
+    ),
+    "no end of the sigmoid": ("src_cython/simd_vector.h", [("(BITS)a & ~large", "(BITS)a")]),
+    "the sigmoid leaves out the remainder": (
+        "src_cython/simd_vector.h",
+        [("if (i < n)", "if (i > n)")],
+    ),
+    "half a tile: the second column of vectors is that of the first": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "y[v] = ((const VEC *)(Y + p * y_row))[v];\\",
+                "y[v] = ((const VEC *)(Y + p * y_row))[0];\\",
+            )
+        ],
+    ),
+    "a scaled start is not scaled": (
+        "src_cython/simd_vector.h",
+        [("if (from == FROM_SCALED) start *= scale; ", "if (from == FROM_C) start *= scale; ")],
+    ),
+    "columns beyond the first panel start from its row": (
+        "src_cython/simd_vector.h",
+        [("if (from == FROM_ROW) row += columns * SIZE;", ";")],
+    ),
+    "a transpose without its last row of samples": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "for (ptrdiff_t i = i_whole; i < i_1; i++)",
+                "for (ptrdiff_t i = i_whole; i < i_1 - 1; i++)",
+            )
+        ],
+    ),
+    "a small sum takes no part of the step": (
+        "src_cython/simd_vector.h",
+        [("REAL total = B ? scale * B[i * c_row + j] : 0;", "REAL total = 0;")],
+    ),
+    "a value that is not finite is overlooked at the end": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "for (; i < n; i++) last += 0 * values[i];",
+                "for (; i < n - 1; i++) last += 0 * values[i];",
+            )
+        ],
+    ),
+    "a value that is not finite is overlooked at the start": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "bad[0] = (bad[0] + bad[1]) + (bad[2] + bad[3]);",
+                "bad[0] = bad[1] + (bad[2] + bad[3]);",
+            )
+        ],
+    ),
+    "the last neuron's padding learns": (
+        "src_cython/layers.pxi",
+        [("        clear(width - fan_out, delta + s * width + fan_out)\n", "        pass\n")],
+    ),
+    "errors of the inputs' padding are not cleared": (
+        "src_cython/layers.pxi",
+        [
+            (
+                "        clear(width_in - fan_in, delta_prev + s * width_in + fan_in)\n",
+                "        pass\n",
+            )
+        ],
+    ),
+    "errors of samples that are not there are not cleared": (
+        "src_cython/layers.pxi",
+        [("        clear(columns - n, turned + j * columns + n)\n", "        pass\n")],
+    ),
+    "decay on biases": (
+        "src_cython/layers.pxi",
+        [("        W[i] += G[i]\n", "        W[i] = decay * W[i] + G[i]\n")],
+    ),
+    "no decay": (
+        "src_cython/layers.pxi",
+        [("        W[i] = decay * W[i] + G[i]\n", "        W[i] = W[i] + G[i]\n")],
+    ),
+    "doubles beyond float32 are not cut": (
+        "src_cython/layers.pxi",
+        [("<real> max(min(doubles[i], BOUND), -BOUND)", "<real> doubles[i]")],
+    ),
+    "dropped neurons hand back errors": (
+        "src_cython/layers.pxi",
+        [("                delta[i] *= a[kind + i]\n", "                delta[i] *= 1\n")],
+    ),
+    "kept neurons are not scaled up": (
+        "src_cython/layers.pxi",
+        [("(1 / (1 - dropout.rates[l]))", "1")],
+    ),
+    "every sample drops the same neurons": (
+        "src_cython/layers.pxi",
+        [("(drawn + <uint64_t> s)", "drawn")],
+    ),
+    "momentum is forgotten": (
+        "src_cython/layers.pxi",
+        [("u[i] = mu * u[i] - eta * (G[i]", "u[i] = -eta * (G[i]")],
+    ),
+    "AdamW's decay is a penalty too": (
+        "src_cython/layers.pxi",
+        [("kept, l2 = 1 - eta * l2, 0", "kept = 1 - eta * l2")],
+    ),
+    "the last share of the rows is too small": (
+        "src_cython/layers.pxi",
+        [("else n * part // parts", "else n // parts * part")],
+    ),
+    "the first sample of each mini-batch is skipped": (
+        "src_cython/passes.pxi",
+        [
+            (
+                "        own = min(count, 2 * share((count + 1) // 2, part, parts))\n",
+                "        own = min(count, 2 * share((count + 1) // 2, part, parts))\n"
+                "        own += (own == 0 and count > 1)\n",
+            )
+        ],
+    ),
+    "the last mini-batch is skipped if it is short": (
+        "src_cython/passes.pxi",
+        [
+            (
+                "    while position < n and not leave:",
+                "    while position + batch <= n and not leave:",
+            )
+        ],
+    ),
+    "a pause within a mini-batch forgets its first part": (
+        "src_cython/passes.pxi",
+        [("start = FROM_ZERO if position == first else FROM_C", "start = FROM_ZERO")],
+    ),
+    "every update is the optimizer's first": (
+        "src_cython/passes.pxi",
+        [("rule.updates + first // batch + 1", "1")],
+    ),
+    "dropout draws the same in every mini-batch": (
+        "src_cython/passes.pxi",
+        [("steps.dropout.drawn + <uint64_t> position", "steps.dropout.drawn")],
+    ),
+    "the clock is never looked at": (
+        "src_cython/passes.pxi",
+        [("if work > CLOCK_WORK:", "if False:")],
+    ),
+    "the gate of the core takes any shape": (
+        "src_cython/public_arrays.pxi",
+        [("        and view.shape[0] == n\n", "")],
+    ),
+    "the gate of the core takes foreign bytes": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                '(view.format[0] == c"d" or view.format[0] == c"f")  # no order of bytes before it',
+                "True",
+            )
+        ],
+    ),
+    "the gate of the core takes subclasses": (
+        "src_cython/public_arrays.pxi",
+        [("    if type(array) is not NDARRAY:\n        return False\n", "")],
+    ),
+    "the gate of the core takes misaligned arrays": (
+        "src_cython/public_arrays.pxi",
+        [("        and <uintptr_t> view.buf % view.itemsize == 0\n", "")],
+    ),
+    "the core does not look whether a layer is missing": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                "type(arrays) is not list or len(<list> arrays) != few.last",
+                "type(arrays) is not list",
+            )
+        ],
+    ),
+    "the core finds NaN in no parameter": (
+        "src_cython/public_arrays.pxi",
+        [("            if search:\n", "            if False:\n")],
+    ),
+    "few samples: NaN in inputs is not seen": (
+        "src_cython/few.pxi",
+        [("        good = finite(n, column.doubles)", "        good = True")],
+    ),
+    "few samples: a step that is not finite is taken": (
+        "src_cython/few.pxi",
+        [("    return bad == 0", "    return True")],
+    ),
+    "padding of a block is not cleared": (
+        "src_cython/few.pxi",
+        [
+            (
+                "            for k in range(layer.fan_in + 1):\n"
+                "                clear(layer.width - layer.fan_out, W + k * layer.width + layer.fan_out)",
+                "            pass",
+            )
+        ],
+    ),
+    "a block keeps the biases for itself": (
+        "src_cython/few.pxi",
+        [
+            (
+                "            copy(layer.fan_out, W + layer.fan_in * layer.width, b)\n",
+                "            pass\n",
+            )
+        ],
+    ),
+    "the shuffle leaves the first card where it is": (
+        "src_cython/shuffling.pxi",
+        [("    for i in range(n - 1, 0, -1):", "    for i in range(n - 1, 1, -1):")],
+    ),
+    "a list that was edited counts as untouched": (
+        "src_cython/shuffling.pxi",
+        [("        if card[k] != first[order[k]]:\n            return False\n", "        pass\n")],
+    ),
+    "a thread that never comes is waited for": (
+        "src_cython/threads.h",
+        [("        if (LOAD(&team[ABORTED])) return 0;\n", "")],
+    ),
+    "alpha counts for each sample": (
+        "src_cython/passes.pxi",
+        [("steps.rule.l2 + steps.rule.alpha / total", "steps.rule.l2 + steps.rule.alpha")],
+    ),
+    "plain steps know no alpha": (
+        "src_cython/passes.pxi",
+        [("if steps.rule.alpha != 0:", "if steps.rule.alpha < 0:")],
+    ),
+    "the costs of a block overwrite the last one's": (
+        "src_cython/passes.pxi",
+        [("steps.costs + position + own", "steps.costs + own")],
+    ),
+    "a thread's costs go where the first one's do": (
+        "src_cython/passes.pxi",
+        [("steps.costs + position + own", "steps.costs + position")],
+    ),
+    "the cost of what is 0 is left out": (
+        "src_cython/functions.pxi",
+        [("if y[j] != 1:", "if y[j] == 0:")],
+    ),
+    "the quadratic cost is not halved": (
+        "src_cython/functions.pxi",
+        [("total += 0.5 * (<double> a[j] - y[j])", "total += (<double> a[j] - y[j])")],
+    ),
+    "epsilon is always that of algorithm 1": (
+        "src_cython/layers.pxi",
+        [("if rule.hat:", "if not rule.hat:")],
+    ),
+    "sparse: the second of a pair is left out": (
+        "src_cython/sparse.pxi",
+        [("other = a + min(s + 1, first + n - 1) * width_in", "other = a + s * width_in")],
+    ),
+    "sparse: no decay": ("src_cython/sparse.pxi", [("G[i] *= scale", "G[i] *= 1")]),
+    "sparse: gradients are added to what was there": (
+        "src_cython/sparse.pxi",
+        [("clear((stop - low) * width, G", "clear(0, G")],
+    ),
+    "sparse: the last row of a strip is skipped": (
+        "src_cython/sparse.pxi",
+        [("found[1 + now] < stop", "found[1 + now] < stop - 1")],
+    ),
+    "sparse: each thread begins at the first input": (
+        "src_cython/sparse.pxi",
+        [("while low and at[s] < found[0]", "while at[s] < 0")],
+    ),
+    "sparse: no bias": (
+        "src_cython/sparse.pxi",
+        [("copy(width, W + layers[1].fan_in * width, z", "clear(width, z")],
+    ),
+    "sparse: what is left of whole vectors has no place": (
+        "src_cython/simd_vector.h",
+        [("found += (a[i] != 0) | (b[i] != 0)", "found += (a[i] != 0)")],
+    ),
+    "sparse: threads cut pairs": (
+        "src_cython/passes.pxi",
+        [
+            (
+                "own = min(count, 2 * share((count + 1) // 2, part, parts))",
+                "own = share(count, part, parts)",
+            )
+        ],
+    ),
+}

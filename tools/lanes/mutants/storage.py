@@ -1,0 +1,67 @@
+"""Bugs of what is written to files, and read from them."""
+
+STORAGE = "fastbp/storage.py"
+
+BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "the digest is not looked at": (
+        STORAGE,
+        [('if digest.hexdigest() != metadata["sha256"]:', "if False:")],
+    ),
+    "arrays are not part of the digest": (STORAGE, [("            digest.update(raw)\n", "")]),
+    "an array that changes while it is written is let through": (
+        STORAGE,
+        [("if digest.hexdigest() != found:", "if False:")],
+    ),
+    "headers of any length": (
+        STORAGE,
+        [("<= min(_MOST_HEADER, size - 8)", "<= size - 8")],
+    ),
+    "the header may have another form": (
+        STORAGE,
+        [("    _refuse_other_form(lambda: _header(metadata, tensors) == header, where)\n", "")],
+    ),
+    "facts may have another form": (
+        STORAGE,
+        [('    _refuse_other_form(lambda: _json(facts) == metadata["facts"], where)\n', "")],
+    ),
+    "data behind the arrays is let through": (
+        STORAGE,
+        [("    if end != size:", "    if end > size:")],
+    ),
+    "offsets are not looked at": (
+        STORAGE,
+        [("if repr(offsets) != repr([begin, end]):", "if False:")],
+    ),
+    "any version is read": (STORAGE, [("if version != str(VERSION):", "if version is None:")]),
+    "any kind is read": (STORAGE, [("if kind not in kinds:", "if False:")]),
+    "the file is not made to last": (
+        STORAGE,
+        [("            os.fsync(handle)\n        finally", "        finally")],
+    ),
+    "the folder is not made to last": (STORAGE, [("    _sync_folder(folder)\n", "")]),
+    "the old file is written over": (
+        STORAGE,
+        [("temporary = os.path.join(folder, f", "temporary = target or os.path.join(folder, f")],
+    ),
+    "a failure leaves its file behind": (
+        STORAGE,
+        [("            os.unlink(temporary)\n", "            pass\n")],
+    ),
+    "one write is thought to write all": (
+        STORAGE,
+        [
+            (
+                "            view = view[os.write(handle, view) :]",
+                "            os.write(handle, view)\n            break",
+            )
+        ],
+    ),
+    "the permissions of the old file are lost": (
+        STORAGE,
+        [("    os.fchmod(handle, stat.S_IMODE(old.st_mode))\n", "    pass\n")],
+    ),
+    "a pipe is waited for": (
+        STORAGE,
+        [("if not stat.S_ISREG(os.stat(path).st_mode):", "if False:")],
+    ),
+}

@@ -1,0 +1,337 @@
+"""Bugs of the loops around the core: commits, rollback, threads, ``fastbp.train``."""
+
+BUGS = {
+    "no commit after an epoch": (
+        "fastbp/training.py",
+        [
+            (
+                "                net._commit(*layout.unpack(block))\n",
+                "                layout.unpack(block)\n",
+            )
+        ],
+    ),
+    "a commit only where nothing failed": (
+        "fastbp/training.py",
+        [
+            (
+                "            try:\n                descend(",
+                "            if True:\n                descend(",
+            ),
+            (
+                "            finally:\n                net._commit(",
+                "            if True:\n                net._commit(",
+            ),
+        ],
+    ),
+    "no rollback": (
+        "fastbp/training.py",
+        [("            if not finite:\n                block[:] = good\n", "            pass\n")],
+    ),
+    "a rollback also where all is finite": (
+        "fastbp/training.py",
+        [
+            (
+                "            if not finite:\n                block",
+                "            if True:\n                block",
+            )
+        ],
+    ),
+    "divergence is not looked for": (
+        "fastbp/training.py",
+        [
+            (
+                "                if not _checks.all_finite(block):\n                    k = replay()",
+                "                if False:\n                    k = replay()",
+            )
+        ],
+    ),
+    "the replay begins where the look was, not its mini-batch": (
+        "fastbp/training.py",
+        [("begin = good_at - good_at % size", "begin = good_at")],
+    ),
+    "the replay keeps the state after the bad step": (
+        "fastbp/training.py",
+        [("            good[:] = block\n            reached: int", "            reached: int")],
+    ),
+    "the replay goes on with later moments": (
+        "fastbp/training.py",
+        [("            carried[:] = good_carried\n", "            pass\n")],
+    ),
+    "the moments at a look are not kept": (
+        "fastbp/training.py",
+        [("                    good_carried[:] = carried\n", "                    pass\n")],
+    ),
+    "the parameters at a look are not kept": (
+        "fastbp/training.py",
+        [("                good[:], good_at = block, position\n", "")],
+    ),
+    "no epoch is shuffled": (
+        "fastbp/training.py",
+        [("        deck.shuffle()\n", "        pass\n")],
+    ),
+    "the last epoch is left out": (
+        "fastbp/training.py",
+        [("    for epoch in epochs:\n", "    for epoch in list(epochs)[:-1]:\n")],
+    ),
+    "nobody can end a run": (
+        "fastbp/training.py",
+        [
+            (
+                "        if after_epoch(epoch, reported):\n            break\n",
+                "        after_epoch(epoch, reported)\n",
+            )
+        ],
+    ),
+    "new samples of a shuffle are not taken": (
+        "fastbp/training.py",
+        [("                deck = deck.anew()\n", "")],
+    ),
+    "samples are not fitted to a network that has changed": (
+        "fastbp/training.py",
+        [("if self._made_of == (deck, layout):", "if self._made_of[:1] == (deck,):")],
+    ),
+    "an empty set trains": (
+        "fastbp/training.py",
+        [("    if n == 0:\n", "    if False:\n")],
+    ),
+    "by hand: the last mini-batch is left out": (
+        "fastbp/training.py",
+        [
+            (
+                "range(0, len(cards), mini_batch_size)",
+                "range(0, len(cards) - mini_batch_size + 1, mini_batch_size)",
+            )
+        ],
+    ),
+    "by hand: a Dataset keeps its order": (
+        "fastbp/training.py",
+        [
+            (
+                "cards = [rows[i] for i in deck.order()]",
+                "cards = [rows[i] for i in range(len(rows))]",
+            )
+        ],
+    ),
+    "the decay is that of the first step squared": (
+        "fastbp/training.py",
+        [("decay=1 - rate * l2,", "decay=(1 - rate * l2) ** 2,")],
+    ),
+    "clipping is left out": (
+        "fastbp/training.py",
+        [("    if max_norm == math.inf:\n", "    if True:\n")],
+    ),
+    "outputs of the last call alone": (
+        "fastbp/training.py",
+        [
+            (
+                "for start in range(0, n, layout.rows_per_call)",
+                "for start in range(0, min(n, 1), layout.rows_per_call)",
+            )
+        ],
+    ),
+    "a second writer is let in": (
+        "fastbp/_model.py",
+        [
+            (
+                "        if not self._guard.acquire(blocking=False):\n",
+                "        if not self._guard.acquire(blocking=False) and False:\n",
+            )
+        ],
+    ),
+    "the guard is not given back": (
+        "fastbp/_model.py",
+        [("        self._guard.release()\n", "        pass\n")],
+    ),
+    "a forked child has its parent's guard": (
+        "fastbp/_model.py",
+        [("if guard is None or made_by != os.getpid():", "if guard is None:")],
+    ),
+    "biases and weights are published one after the other": (
+        "fastbp/_model.py",
+        [
+            (
+                "        self._parameters = (biases, weights)\n\n",
+                "        self.biases = biases\n        self.weights = weights\n\n",
+            )
+        ],
+    ),
+    "a copy shares the guard": (
+        "fastbp/_model.py",
+        [
+            (
+                '__slots__ = ("__dict__", "__weakref__", "_guard")',
+                '__slots__ = ("__dict__", "__weakref__")',
+            )
+        ],
+    ),
+    "scaled weights are not scaled": (
+        "fastbp/_model.py",
+        [("np.sqrt(m) if scaled else 1.0", "1.0")],
+    ),
+    "weights are drawn before biases": (
+        "fastbp/_model.py",
+        [
+            (
+                "self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]",
+                "self.biases = [randn(1, n).T.astype(self.dtype) * -1 for n in sizes[1:]]",
+            )
+        ],
+    ),
+    "a step is taken from parameters that are not finite": (
+        "fastbp/_model.py",
+        [
+            (
+                "        layout, biases, weights = self._checked(finite=True)\n        data = samples.gate(mini_batch",
+                "        layout, biases, weights = self._checked()\n        data = samples.gate(mini_batch",
+            )
+        ],
+    ),
+    "a small step is divided by one": (
+        "fastbp/_model.py",
+        [("COSTS[cost], -eta / n, True", "COSTS[cost], -eta, True")],
+    ),
+    "a user's gradient that is not finite is taken": (
+        "fastbp/_model.py",
+        [
+            (
+                "        if not all(_checks.all_finite(a) for a in new_b + new_w):\n",
+                "        if False:\n",
+            )
+        ],
+    ),
+    "a user's gradients are not summed": (
+        "fastbp/_model.py",
+        [("sum_b = [total + factor * nabla for", "sum_b = [factor * nabla for")],
+    ),
+    "a user's gradients are not clipped": (
+        "fastbp/_model.py",
+        [("factor = max_norm / size if size > max_norm else 1.0", "factor = 1.0")],
+    ),
+    "a user's step decays its biases": (
+        "fastbp/_model.py",
+        [("new_b = [b - step * nabla", "new_b = [decay * b - step * nabla")],
+    ),
+    "a user's backprop is not called": (
+        "fastbp/_model.py",
+        [
+            (
+                "            elif name in own or getattr(cls, name, None) is not self._methods[name]:\n                return True\n",
+                "",
+            )
+        ],
+    ),
+    "feedforward of one column alone": (
+        "fastbp/_model.py",
+        [("        if a.shape[1] == 1:\n", "        if True:\n")],
+    ),
+    "the schedule is not followed": (
+        "fastbp/fitting.py",
+        [('self.optimizer.eta * _checks.number(factor, "schedule(...)")', "self.optimizer.eta")],
+    ),
+    "the best parameters are not put back": (
+        "fastbp/fitting.py",
+        [
+            (
+                "            self.net._commit(*([a.copy() for a in part] for part in self.best))\n",
+                "            pass\n",
+            )
+        ],
+    ),
+    "the last parameters count as the best": (
+        "fastbp/fitting.py",
+        [("self.early.restore_best and self.early.improved(history):", "self.early.restore_best:")],
+    ),
+    "early stopping never stops": (
+        "fastbp/fitting.py",
+        [
+            (
+                "        if self.early is not None and self.early.over(self.history):\n",
+                "        if False:\n",
+            )
+        ],
+    ),
+    "a callback cannot end the run": (
+        "fastbp/fitting.py",
+        [("        if any(answer is True for answer in called):\n", "        if False:\n")],
+    ),
+    "class weights are ignored": (
+        "fastbp/fitting.py",
+        [
+            (
+                "each if weights is None else each * weights",
+                "np.ones_like(each) if weights is None else weights",
+            )
+        ],
+    ),
+    "every epoch draws dropout anew from the start": (
+        "fastbp/fitting.py",
+        [("self.state.samples + epoch * n", "self.state.samples")],
+    ),
+    "every epoch counts updates from the start": (
+        "fastbp/fitting.py",
+        [("self.state.updates + epoch * steps", "self.state.updates")],
+    ),
+    "the cost has no penalty": (
+        "fastbp/fitting.py",
+        [("            cost += self._penalty_of(weights)\n", "")],
+    ),
+    "L-BFGS without its penalty's slope": (
+        "fastbp/fitting.py",
+        [("self.l1 * np.sign(decayed) + l2 * decayed", "self.l1 * np.sign(decayed)")],
+    ),
+    "L-BFGS commits what is not finite": (
+        "fastbp/fitting.py",
+        [
+            (
+                "            if not all(_checks.all_finite(a) for a in biases + w):\n",
+                "            if False:\n",
+            )
+        ],
+    ),
+    "a run that goes on begins its moments anew": (
+        "fastbp/fitting.py",
+        [("                block[:] = self.layout.pack(", "                self.layout.pack(")],
+    ),
+    "a run goes on under other options": (
+        "fastbp/fitting.py",
+        [("            if run.get(name) != value:\n", "            if False:\n")],
+    ),
+    "a threshold of its own for one output": (
+        "fastbp/fitting.py",
+        [("right = (Z[:, 0] > threshold)", "right = (Z[:, 0] > 0.9)")],
+    ),
+    "rates of dropout may be 1": (
+        "fastbp/fitting.py",
+        [("        if rates[l + 1] >= 1:\n", "        if False:\n")],
+    ),
+    "a thread that fails is not noticed": (
+        "fastbp/_threads.py",
+        [("    if failures:\n        raise failures[0]\n", "")],
+    ),
+    "threads outlive the call": (
+        "fastbp/_threads.py",
+        [("                thread.join()\n", "                pass\n")],
+    ),
+    "more threads than processors": (
+        "fastbp/_threads.py",
+        [("min(self._n_threads, processors(), int(", "min(self._n_threads, int(")],
+    ),
+    "a shuffle of the user's is not seen": (
+        "fastbp/shuffling.py",
+        [
+            (
+                "    return _UNTOUCHED and _parts() == _SHIPPED and vars(generator)",
+                "    return vars(generator)",
+            )
+        ],
+    ),
+    "Ctrl-C in a shuffle leaves the list behind": (
+        "fastbp/shuffling.py",
+        [
+            (
+                "                core.deal(self.cards, self._first, before, self._order)",
+                "                pass",
+            )
+        ],
+    ),
+}

@@ -1,0 +1,69 @@
+"""Seeded bugs, each in a copy of its own: the tests must turn red."""
+
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from lanes import workshop
+from lanes.mutants import BUGS, EQUIVALENT, SHORT, TESTS
+
+# A core that checks every index, quick to compile. An installed fastbp may have other levels.
+_BUILT = {"FASTBP_DEBUG": "1", "FASTBP_LEVEL": "base"}
+
+# They need a core as fast as the shipped one, or are about other things.
+_LEFT_OUT = "not killed and not memory and not ctrl_c"
+
+_PATIENCE = 120.0  # seconds; a bug may let a program wait for ever
+
+
+def run(options):
+    """Try all bugs, or a sample."""
+    with workshop.copied() as sound:
+        workshop.build(sound, **_BUILT)
+        names = SHORT if options.short else BUGS
+        checks = {f"{BUGS[name][0]}: {name}": partial(seed, sound, name) for name in names}
+        passed, failed = workshop.judge(checks, options, workshop.processors())
+    if not options.short:
+        for name, (file, _, reason) in EQUIVALENT.items():
+            print(f"left out as equivalent: {file}: {name}: {reason}")
+    return passed, failed
+
+
+def seed(sound, name):
+    """Return "" if the tests notice the bug of this name, else what they said."""
+    file, edits = BUGS[name]
+    with tempfile.TemporaryDirectory(prefix="fastbp-bug-") as scratch:
+        folder = Path(scratch) / "copy"
+        workshop.copy(sound, folder, built=True)
+        path = folder / file
+        text = path.read_text(encoding="utf-8")
+        for old, new in edits:
+            if text.count(old) != 1:
+                return f"{old!r} is {text.count(old)} times in {file}"
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+        if file.startswith("src_cython"):
+            workshop.build(folder, **_BUILT)
+        output = ""
+        for test in TESTS[file]:
+            found = _tests(folder, [f"tests/test_{test}.py"])
+            if found.returncode < 0 or (found.returncode == 1 and " failed" in found.stdout):
+                return ""
+            if found.returncode:  # an error of the bug's own: of syntax, of an import
+                return found.stdout
+            output += found.stdout
+        return f"survived {', '.join(TESTS[file])}\n{output[-600:]}"
+
+
+def sound(folder, tests, **environment):
+    """Return what the tests say of a copy without a bug, "" if they pass."""
+    workshop.build(folder, **_BUILT, **environment)
+    found = _tests(folder, tests, **environment)
+    return "" if found.returncode == 0 and " passed" in found.stdout else found.stdout
+
+
+def _tests(folder, tests, **environment):
+    shutil.rmtree(folder / ".hypothesis", ignore_errors=True)
+    arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests, "-k", _LEFT_OUT]
+    return workshop.command(folder, arguments, timeout=_PATIENCE, **_BUILT, **environment)
