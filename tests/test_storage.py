@@ -325,6 +325,10 @@ BAD = {
     "infinity": container(data=lambda d: d[:-8] + np.float64(np.inf).tobytes()),
     "an unknown activation": container(facts={"activations": ["sigmoid", "eval"]}),
     "an activation that is a list": container(facts={"activations": [["sigmoid"], "sigmoid"]}),
+    "one activation for all": container(facts={"activations": "sigmoid"}),
+    "nothing but integers": container(
+        tensors=lambda t: {name: tensor | {"dtype": "I64"} for name, tensor in t.items()}
+    ),
     "no activations": container(facts={"activations": None}),
     "an activation too few": container(facts={"activations": ["sigmoid"]}),
     "an activation that the cost has not": container(facts={"activations": ["relu", "softmax"]}),
