@@ -467,7 +467,7 @@ class _Fit:
             "activations": list(self.layout.activations),
             "dtype": str(self.layout.dtype),
             "cost": self.cost,
-            "optimizer": repr(self.optimizer),
+            "optimizer": optimizers.described(self.optimizer),
             "mini_batch_size": self.batch,
             "samples": len(self.data),
             "penalties": [self.l1, self.l2, self.alpha],

@@ -178,3 +178,13 @@ def named(value: Any) -> Optimizer | LBFGS:
     if isinstance(value, Optimizer | LBFGS):
         return value
     raise ValueError(text("optimizer", f"one of {', '.join(TABLE)}, or an object", repr(value)))
+
+
+def described(optimizer: Optimizer | LBFGS) -> str:
+    """Return an optimizer's kind, and its numbers that are not the usual ones.
+
+    A number that a later version adds does not change what an old file says.
+    """
+    values = ((field, getattr(optimizer, field.name)) for field in fields(optimizer))
+    own = (f"{field.name}={value!r}" for field, value in values if value != field.default)
+    return f"{type(optimizer).__name__}({', '.join(own)})"

@@ -138,7 +138,6 @@ class Seeded:
 
 # -- the same shuffles of an array of rows, compiled ---------------------------------
 
-_NUMPY = (np.random.Generator, np.random.RandomState)
 OnRows = Callable[[NDArray[np.intp]], object]
 
 
@@ -154,7 +153,7 @@ def _on_rows(shuffle: Shuffle) -> OnRows | None:
         return None
     generator = method.__self__
     kind: Any = type(generator)
-    if kind in _NUMPY:
+    if kind in (np.random.Generator, np.random.RandomState):
         known = not python2 and method == generator.shuffle and _known_of_numpy(kind)
         return shuffle if known else None
     if type(generator) is not Random or not _genuine(generator):

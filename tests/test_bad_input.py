@@ -20,7 +20,15 @@ import pytest
 from tolerances import STEPS
 
 import fastbp
-from fastbp import Dataset, DivergenceError, _checks, network, network2, one_hot
+from fastbp import (
+    Dataset,
+    DivergenceError,
+    FormatError,
+    _checks,
+    network,
+    network2,
+    one_hot,
+)
 
 SIZES = [3, 4, 2]
 N, BATCH = 40, 6
@@ -1410,7 +1418,7 @@ def test_a_broken_file_is_a_value_error_that_names_it(content, dtype, tmp_path):
     before = streams(None)
     with pytest.raises(ValueError, match=re.escape(str(file))) as caught:
         network2.load(file, dtype=dtype)
-    assert caught.type is ValueError
+    assert caught.type is FormatError
     assert streams(None) == before
 
 

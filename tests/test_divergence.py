@@ -198,8 +198,8 @@ def test_lbfgs_beyond_float32_is_not_committed(epochs, monkeypatch):
 
     def minimize(function, theta, callback, **_):
         for epoch in range(epochs):
-            callback(theta * (epoch + 1))
-        callback(np.full_like(theta, 1e39))
+            callback(scipy.OptimizeResult(x=theta * (epoch + 1), fun=1.0))
+        callback(scipy.OptimizeResult(x=np.full_like(theta, 1e39), fun=1.0))
 
     monkeypatch.setattr(scipy, "minimize", minimize)
     net = network2.Network(SIZES, dtype=np.float32, random_state=1)
