@@ -286,16 +286,37 @@ def contenders():
     }
 
 
-def prepare(contender, sizes, batch, batches, dtype, cost):
-    """Return the contender's program on made-up data, the same in every process.
+RANDOM, MNIST = "random numbers", "MNIST"
+
+
+def has_mnist():
+    """Whether the MNIST files are found."""
+    try:
+        samples(1, [784, 10], MNIST)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def samples(n, sizes, data):
+    """Return X, Y: random numbers, none of them 0, or the first images of MNIST."""
+    if data == MNIST:
+        from fastbp import datasets, one_hot
+
+        training, _ = datasets.load_mnist()
+        return training.X[:n].astype(np.float64), one_hot(training.Y[:n], sizes[-1])
+    rng = np.random.default_rng(0)
+    X = rng.random((n, sizes[0]), np.float32).astype(np.float64)
+    return X, rng.integers(0, 2, (n, sizes[-1])).astype(np.float64)
+
+
+def prepare(contender, sizes, batch, batches, dtype, cost, data=RANDOM):
+    """Return the contender's program, on the same data in every process.
 
     All numbers are float32 ones, so that both types start from the same; the targets are
     0 or 1, as cross-entropy with several labels a sample wants them.
     """
-    rng = np.random.default_rng(0)
-    n = batch * batches
-    X = rng.random((n, sizes[0]), np.float32).astype(np.float64)
-    Y = rng.integers(0, 2, (n, sizes[-1])).astype(np.float64)
+    X, Y = samples(batch * batches, sizes, data)
     return contender.prepare(sizes, batch, X, Y, start(sizes), np.dtype(dtype).type, cost)
 
 

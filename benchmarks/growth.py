@@ -12,7 +12,7 @@ import harness
 import numpy as np
 import roofline
 import speed
-from contenders import AGAIN, OURS, contenders
+from contenders import AGAIN, OURS, RANDOM, contenders
 
 ALONG = {
     "batch": [([784, 30, 10], batch) for batch in (1, 2, 5, 10, 20, 50, 100, 200, 500)],
@@ -65,7 +65,7 @@ def main():
     parts = []
     for along in [options.along] if options.along else ALONG:
         cells = [
-            (sizes, batch, min(MOST_STEPS, steps))
+            (sizes, batch, min(MOST_STEPS, steps), RANDOM)
             for sizes, batch in ALONG[along]
             if (steps := max(8, round(FLOP_AN_EPOCH / roofline.operations(sizes, batch))))
         ]

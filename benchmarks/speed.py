@@ -19,16 +19,19 @@ import contenders
 import harness
 import numpy as np
 import roofline
-from contenders import AGAIN, OURS, OURS_CROSS_ENTROPY, QUADRATIC
+from contenders import AGAIN, MNIST, OURS, OURS_CROSS_ENTROPY, QUADRATIC, RANDOM
 from harness import AbsentError, Ratio, Worker, figure
 
-CELLS = [  # sizes, mini-batch, mini-batches an epoch (of eights, as torch.compile is given)
-    ([784, 30, 10], 10, 1000),
-    ([784, 100, 10], 10, 1000),
-    ([16, 32, 32, 4], 8, 2000),
-    ([64, 128, 64, 10], 32, 504),
-    ([784, 512, 512, 10], 128, 40),
-    ([2, 3, 1], 1, 10000),
+CELLS = [  # sizes, mini-batch, mini-batches an epoch (of eights, as torch.compile is given), data
+    ([784, 30, 10], 10, 1000, RANDOM),
+    ([784, 30, 10], 10, 1000, MNIST),
+    ([784, 100, 10], 10, 1000, RANDOM),
+    ([784, 100, 10], 10, 1000, MNIST),
+    ([16, 32, 32, 4], 8, 2000, RANDOM),
+    ([64, 128, 64, 10], 32, 504, RANDOM),
+    ([784, 512, 512, 10], 128, 40, RANDOM),
+    ([784, 512, 512, 10], 128, 40, MNIST),
+    ([2, 3, 1], 1, 10000, RANDOM),
 ]
 DTYPES = ("float64", "float32")
 EPOCHS = 1  # before the results are compared
@@ -48,13 +51,13 @@ def hire(programs):
 
 def measure(workers, programs, cell, dtype, rounds):
     """Verify all programs on a cell, then time them; return what was found."""
-    sizes, batch, batches = cell
+    sizes, batch, batches, data = cell
     absent, error, expected = {}, {}, {}
 
     def trained(name, cost):
         program = programs[name]
         worker = workers[name]
-        worker.prepare(contenders.prepare, program, sizes, batch, batches, dtype, cost)
+        worker.prepare(contenders.prepare, program, sizes, batch, batches, dtype, cost, data)
         worker.run(EPOCHS)
         return [np.asarray(p, np.float64) for p in worker.result()]
 
@@ -88,7 +91,7 @@ def measure(workers, programs, cell, dtype, rounds):
 
 def summary(programs, cell, dtype, times, gemm_operations):
     """Return times of a mini-batch and ratios to fastbp at the same cost."""
-    sizes, batch, batches = cell
+    sizes, batch, batches, data = cell
     gemm = times.pop(GEMM)
     seconds = {name: t / batches for name, t in times.items()}
     ratios = {}
@@ -101,6 +104,7 @@ def summary(programs, cell, dtype, times, gemm_operations):
     return {
         "sizes": sizes,
         "batch": batch,
+        "data": data,
         "dtype": dtype,
         "seconds": seconds,
         "ratios": ratios,
@@ -116,7 +120,8 @@ def micro(found, name):
 
 def title(found):
     """Return the name of a cell."""
-    return f"{found['sizes']} × {found['batch']}"
+    data = "" if found["data"] == RANDOM else f", {found['data']}"
+    return f"{found['sizes']} × {found['batch']}{data}"
 
 
 def entry(found, name):
@@ -229,6 +234,9 @@ def main():
         "cells": [],
     }
     cells = CELLS if options.cell is None else [CELLS[options.cell]]
+    if not contenders.has_mnist():
+        print("MNIST is not found (see fastbp.mnist_loader): its cells are left out")
+        cells = [cell for cell in cells if cell[-1] != MNIST]
     for found in run(programs, cells, [options.dtype] if options.dtype else DTYPES, options.rounds):
         report["cells"].append(found)
         low, high = found["control"]
