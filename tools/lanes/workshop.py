@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "tools" / "programs"
 
-_FOLDERS = ("src_cython", "fastbp", "tests", "examples", "docs")
+_FOLDERS = ("src_cython", "fastbp", "tests", "tools", "examples", "docs")
 _FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
 
 
