@@ -33,7 +33,7 @@ lint:  ## ruff, mypy, stubtest
 	$(PYTHON) -m mypy.stubtest fastbp --mypy-config-file pyproject.toml --allowlist tests/stubtest.txt
 
 bench:  ## compare speeds, and write all tables; close other programs first
-	for program in speed book growth chapter2 gradients estimators learning; do \
+	for program in speed adam book growth chapter2 gradients estimators learning; do \
 	    $(PYTHON) benchmarks/$$program.py --write || exit 1; done
 
 .PHONY: help build debug test core levels published checks lint bench

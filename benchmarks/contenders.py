@@ -119,7 +119,7 @@ def torch_eager(sizes, batch, X, Y, start, dtype, cost):
     )
 
 
-def _torch_functional(batch, X, Y, start, dtype):
+def torch_functional(batch, X, Y, start, dtype):
     """Return parameters, loss function and data for the two functional forms."""
     import torch
 
@@ -146,7 +146,7 @@ def _torch_functional(batch, X, Y, start, dtype):
 
 def torch_grad(sizes, batch, X, Y, start, dtype, cost):
     """Eager again, without module and optimizer: autograd.grad and one call for the update."""
-    parameters, loss, inputs, targets, result = _torch_functional(batch, X, Y, start, dtype)
+    parameters, loss, inputs, targets, result = torch_functional(batch, X, Y, start, dtype)
     import torch
 
     for p in parameters:
@@ -164,7 +164,7 @@ def torch_grad(sizes, batch, X, Y, start, dtype, cost):
 
 def torch_compile(sizes, batch, X, Y, start, dtype, cost, unroll=8):
     """torch.compile of ``unroll`` steps, gradients and updates in one graph, called from C++."""
-    parameters, loss, inputs, targets, result = _torch_functional(batch, X, Y, start, dtype)
+    parameters, loss, inputs, targets, result = torch_functional(batch, X, Y, start, dtype)
     import torch
 
     torch._dynamo.reset()
@@ -186,8 +186,8 @@ def torch_compile(sizes, batch, X, Y, start, dtype, cost, unroll=8):
     return Program(epoch, result)
 
 
-def jax_scan(sizes, batch, X, Y, start, dtype, cost, transposed=False):
-    """The whole epoch in one jit: grad and update in a lax.scan, parameters donated."""
+def jax_functional(batch, X, Y, start, dtype, transposed):
+    """Return parameters, data by mini-batches, the loss function and how to read the result."""
     import jax
     import jax.numpy as jnp
 
@@ -205,6 +205,20 @@ def jax_scan(sizes, batch, X, Y, start, dtype, cost, transposed=False):
             a = jax.nn.sigmoid(a @ (w if transposed else w.T) + b)
         return jnp.sum((a - y) ** 2) / (2 * batch)
 
+    def result(state):
+        return [np.asarray(turn(w)) for w, _ in state] + [
+            np.asarray(b).reshape(-1, 1) for _, b in state
+        ]
+
+    return state, inputs, targets, loss, result
+
+
+def jax_scan(sizes, batch, X, Y, start, dtype, cost, transposed=False):
+    """The whole epoch in one jit: grad and update in a lax.scan, parameters donated."""
+    import jax
+
+    state, inputs, targets, loss, result = jax_functional(batch, X, Y, start, dtype, transposed)
+
     def step(parameters, xy):
         gradients = jax.grad(loss)(parameters, *xy)
         return jax.tree.map(lambda p, g: p - ETA[cost] * g, parameters, gradients), None
@@ -217,13 +231,7 @@ def jax_scan(sizes, batch, X, Y, start, dtype, cost, transposed=False):
         nonlocal state
         state = jax.block_until_ready(scan(state, inputs, targets))
 
-    return Program(
-        epoch,
-        lambda: (
-            [np.asarray(turn(w)) for w, _ in state]
-            + [np.asarray(b).reshape(-1, 1) for _, b in state]
-        ),
-    )
+    return Program(epoch, lambda: result(state))
 
 
 def fastbp(sizes, batch, X, Y, start, dtype, cost):
