@@ -302,10 +302,6 @@ BUGS = {
             )
         ],
     ),
-    "errors of samples that are not there are not cleared": (
-        "src_cython/layers.pxi",
-        [("        clear(columns - n, turned + j * columns + n)\n", "        pass\n")],
-    ),
     "decay on biases": (
         "src_cython/layers.pxi",
         [("        W[i] += G[i]\n", "        W[i] = decay * W[i] + G[i]\n")],
