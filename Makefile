@@ -10,7 +10,7 @@ debug:  ## compile a slow core that checks every index; 'make build' goes back
 	rm -f fastbp/*.so
 	FASTBP_DEBUG=1 $(PYTHON) setup.py -q build_ext --inplace --force
 
-test:  ## all tests but the published runs; some three minutes
+test:  ## all tests but the published runs; some four minutes
 	$(PYTHON) -m pytest
 
 core:  ## the quick subset that judges one build of the core; half a minute
@@ -33,7 +33,7 @@ lint:  ## ruff, mypy, stubtest
 	$(PYTHON) -m mypy.stubtest fastbp --mypy-config-file pyproject.toml --allowlist tests/stubtest.txt
 
 bench:  ## compare speeds, and write all tables; close other programs first
-	for program in speed adam book growth chapter2 gradients estimators learning; do \
+	for program in speed adam steps book growth chapter2 gradients estimators learning; do \
 	    $(PYTHON) benchmarks/$$program.py --write || exit 1; done
 
 .PHONY: help build debug test core levels published checks lint bench
