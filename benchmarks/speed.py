@@ -30,6 +30,7 @@ CELLS = [  # sizes, mini-batch, mini-batches an epoch (of eights, as torch.compi
     ([16, 32, 32, 4], 8, 2000, RANDOM),
     ([64, 128, 64, 10], 32, 504, RANDOM),
     ([784, 512, 512, 10], 128, 40, RANDOM),
+    ([784, 512, 512, 10], 128, 40, MNIST),
     ([2, 3, 1], 1, 10000, RANDOM),
 ]
 DTYPES = ("float64", "float32")

@@ -61,7 +61,7 @@ cdef extern from "simd.h" nogil:
         FROM_ZERO
         FROM_ROW
         FROM_C
-        FROM_SCALED
+        TO_C
     ctypedef int fastbp_mode
     fastbp_mode flush_subnormals "fastbp_flush_subnormals"() noexcept
     void restore "fastbp_restore"(fastbp_mode) noexcept

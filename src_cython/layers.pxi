@@ -114,7 +114,7 @@ cdef void layer_forward(
 ) noexcept nogil:
     """Compute z = a W + bias."""
     multiply(
-        start, n, width, fan_in, a, width_in, 1, W, width, z, width, W + fan_in * width, 0,
+        start, n, width, fan_in, a, width_in, 1, W, width, z, width, W + fan_in * width, 1,
         NULL,
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ cdef void layer_gradient(
     Py_ssize_t width_in,
     const real* a,      # IN      (n, width_in)
     const real* delta,  # IN      (n, width), zero in the padding
-    int start,          # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
+    int start,          # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
     real scale,         # IN      of the weights that are there
     real* turned,       # WORK    (high - low, n in lines)
     real* G,            # IN/OUT  (fan_in + 1, width)
@@ -179,11 +179,15 @@ cdef void bias_gradient(
     Py_ssize_t n,
     Py_ssize_t width,
     const real* delta,  # IN      (n, width)
-    int start,          # IN      FROM_ZERO, or another to add to what is there
+    int start,          # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
     real* bias,         # IN/OUT  (width,)
 ) noexcept nogil:
     """Compute the sum of delta (BP3), from that start."""
     cdef Py_ssize_t s, j
+    cdef real one = 1
+    if start == TO_C:  # many samples: the call pays
+        multiply(start, 1, width, n, &one, 0, 0, delta, width, bias, width, NULL, one, NULL)
+        return
     if start == FROM_ZERO:
         clear(width, bias)
     for s in range(n):
@@ -379,7 +383,7 @@ cdef void block_gradient(
     const real* deltas,
     Py_ssize_t rows,
     Py_ssize_t n,
-    int start,            # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
+    int start,            # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
     real scale,           # IN      of the weights that are there
     real* turned,         # WORK    of this part
     Py_ssize_t part,      # IN      whose share of each layer's rows to compute,
@@ -400,8 +404,9 @@ cdef void block_gradient(
         G = grads + layers[l].offset
         if sparse and l == 1:
             sparse_gradient(
-                layers, n, low, min(high, fan_in), a, deltas, delta, start, scale, G, ahead
-            )
+                layers, n, low, min(high, fan_in), a, deltas, delta, start, scale, turned, G,
+                ahead,
+            )  # fmt: skip
         else:
             layer_gradient(
                 n, low, high, fan_in, width, layers[l - 1].width, a, delta, start, scale, turned,

@@ -159,7 +159,9 @@ cdef Py_ssize_t train_of(
             break
         if plain and position == first and count == end - first:
             # The whole mini-batch at once: straight to the parameters.
-            start = FROM_C if decay == 1 else FROM_SCALED
+            # Of many samples the sum comes first: each of their steps alone is too small for a
+            # float32 weight.
+            start = TO_C if count >= MANY else FROM_C
             block_gradient(
                 layers, last, scratch, deltas, rows, count, start, decay, turned, part, parts,
                 params, &ahead, sparse,

@@ -10,8 +10,8 @@
  *
  *   C[i c_row + j] = start + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
  *
- * where start is 0 (FROM_ZERO), row[j] (FROM_ROW), what is there (FROM_C) or scale times that
- * (FROM_SCALED).
+ * where start is 0 (FROM_ZERO), row[j] (FROM_ROW) or scale times what is there: FROM_C begins with
+ * that, TO_C adds it to the sum last, so that tiny terms are not rounded one by one.
  * Columns come in whole lines of 64 bytes, and Y, C and row are aligned to them. sigmoid(n, z)
  * works in place on any n values.
  *
@@ -72,7 +72,7 @@
 
 #include "interface.h"
 
-enum { FROM_ZERO, FROM_ROW, FROM_C, FROM_SCALED };
+enum { FROM_ZERO, FROM_ROW, FROM_C, TO_C };
 
 struct fastbp_ahead {
     const char *rows;        /* the first of all, row_bytes apart */

@@ -7,19 +7,18 @@ static void NAME(multiply)(
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
     REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
+    enum { LINE = FASTBP_LINE / sizeof(REAL) };
     (void)ahead;
-    for (ptrdiff_t i = 0; i < n_rows; i++) {
-        REAL *const c = C + i * c_row;
-        for (ptrdiff_t j = 0; j < n_columns; j++)
-            c[j] = from == FROM_ZERO ? 0 : from == FROM_ROW ? row[j]
-                : from == FROM_SCALED ? scale * c[j] : c[j];
-    }
-    /* Terms outermost: each row of Y is loaded once for all rows of C. */
-    for (ptrdiff_t p = 0; p < n_terms; p++)
-        for (ptrdiff_t i = 0; i < n_rows; i++) {
-            const REAL x = X[i * x_row + p * x_term];
-            for (ptrdiff_t j = 0; j < n_columns; j++)
-                C[i * c_row + j] += x * Y[p * y_row + j];
+    for (ptrdiff_t i = 0; i < n_rows; i++)
+        for (ptrdiff_t j_0 = 0; j_0 < n_columns; j_0 += LINE) {
+            REAL *const c = C + i * c_row + j_0, sums[LINE];
+            for (ptrdiff_t j = 0; j < LINE; j++)
+                sums[j] = from == FROM_ROW ? row[j_0 + j] : from == FROM_C ? scale * c[j] : 0;
+            for (ptrdiff_t p = 0; p < n_terms; p++)
+                for (ptrdiff_t j = 0; j < LINE; j++)
+                    sums[j] += X[i * x_row + p * x_term] * Y[p * y_row + j_0 + j];
+            for (ptrdiff_t j = 0; j < LINE; j++)
+                c[j] = from == TO_C ? sums[j] + scale * c[j] : sums[j];
         }
 }
 

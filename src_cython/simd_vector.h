@@ -31,9 +31,7 @@ typedef REAL NAME(loose)
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
                 VEC start = {0};                                                             \
                 if (from == FROM_ROW) start = ((const VEC *)row)[v];                         \
-                if (from == FROM_C || from == FROM_SCALED)                                   \
-                    start = ((const VEC *)(C + i * c_row))[v];                               \
-                if (from == FROM_SCALED) start *= scale;                                     \
+                if (from == FROM_C) start = scale * ((const VEC *)(C + i * c_row))[v];       \
                 acc[i][v] = start;                                                           \
             }                                                                                \
         for (ptrdiff_t p = 0; p < n; p++) {                                                  \
@@ -44,6 +42,10 @@ typedef REAL NAME(loose)
                 UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] += x * y[v];              \
             }                                                                                \
         }                                                                                    \
+        if (from == TO_C)                                                                    \
+            UNROLL for (int i = 0; i < ROWS; i++)                                            \
+                UNROLL for (int v = 0; v < COLUMNS; v++)                                     \
+                    acc[i][v] += scale * ((const VEC *)(C + i * c_row))[v];                  \
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) ((VEC *)(C + i * c_row))[v] = acc[i][v];\
     }                                                                                        \
@@ -131,11 +133,11 @@ static void NAME(multiply)(
         ptrdiff_t done = 0;
         do {
             const ptrdiff_t n = n_terms - done < SUM_BLOCK ? n_terms - done : SUM_BLOCK;
-            const int now = done ? FROM_C : from;
+            const int now = done && from != TO_C ? FROM_C : from;
             (n_rows >= PACKED_ROWS && y_row * (ptrdiff_t)sizeof(REAL) >= PACKED_BYTES
                  ? NAME(packed_panel) : NAME(panel))(
                 columns, now, n_rows, n, X + done * x_term, x_row, x_term, Y + done * y_row,
-                y_row, C, c_row, row, scale, ahead);
+                y_row, C, c_row, row, done ? 1 : scale, ahead);
             done += n;
         } while (done < n_terms);
         left -= columns;

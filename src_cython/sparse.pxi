@@ -92,8 +92,9 @@ cdef void sparse_gradient(
     const real* a,      # IN      (n, width_in) inputs
     const real* lists,  # IN
     const real* delta,  # IN      (n, width)
-    int start,          # IN      FROM_ZERO, or FROM_C or FROM_SCALED to add to what is there
+    int start,          # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
     real scale,         # IN      of the weights that are there
+    real* work,         # WORK    (high - low, n), and a row of G at least
     real* G,            # IN/OUT  (fan_in, width)
     fastbp_ahead* ahead,
 ) noexcept nogil:
@@ -101,17 +102,22 @@ cdef void sparse_gradient(
     cdef Py_ssize_t width = layers[1].width, width_in = layers[0].width, i, s, stop, now
     cdef Py_ssize_t strip = max(LEAST_STRIP, STRIP_BYTES // (width * <Py_ssize_t> sizeof(G[0])))
     cdef const uint16_t* found
+    cdef real* sums = G  # row 0 of these
     cdef Py_ssize_t[BLOCK] at
     for s from 0 <= s < n by 2:
         found = list_of(layers, lists, s)
         at[s] = 0
         while low and at[s] < found[0] and found[1 + at[s]] < low:
             at[s] += 1
+    if start == TO_C:
+        strip = max(1, min(strip, (high - low) * n // width))
     while low < high:
         stop = min(low + strip, high)
-        if start == FROM_ZERO:
-            clear((stop - low) * width, G + low * width)
-        elif start == FROM_SCALED:
+        if start == TO_C:
+            sums = work - low * width
+        if start != FROM_C:
+            clear((stop - low) * width, sums + low * width)
+        elif scale != 1:
             for i in range(low * width, stop * width):
                 G[i] *= scale
         for s from 0 <= s < n by 2:
@@ -122,14 +128,17 @@ cdef void sparse_gradient(
             if real is float:
                 add_listed_float(
                     min(2, n - s), width, now - at[s], found + 1 + at[s], a + s * width_in,
-                    width_in, delta + s * width, width, G, width,
+                    width_in, delta + s * width, width, sums, width,
                 )  # fmt: skip
             else:
                 add_listed_double(
                     min(2, n - s), width, now - at[s], found + 1 + at[s], a + s * width_in,
-                    width_in, delta + s * width, width, G, width,
+                    width_in, delta + s * width, width, sums, width,
                 )  # fmt: skip
             at[s] = now
             if ahead != NULL:
                 fastbp_fetch(ahead, <int> (2 * (stop - low) // n + 1))
+        if start == TO_C:
+            for i in range(low * width, stop * width):
+                G[i] = scale * G[i] + sums[i]
         low = stop

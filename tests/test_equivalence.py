@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import GRADIENT, GRADIENT_MOST, STEPS, WORST_LAYER, activation_bounds
+from tolerances import GRADIENT, GRADIENT_MOST, STEPS, UNIT, WORST_LAYER, activation_bounds
 from twins import (
     COSTS,
     DTYPES,
@@ -311,6 +311,31 @@ def test_a_mini_batch_larger_than_a_block(dtype):
         for x, _ in data
     ]
     assert (np.abs(outputs - single) <= np.array(bounds)).all()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.2], ids=["full", "mostly zeros"])
+@pytest.mark.parametrize("decay", [1.0, 1 - 2.0**-20])
+def test_many_tiny_steps_are_rounded_once(share, decay):
+    """A float32 weight does not move by one sample's step here, but by the sum of 100."""
+    sizes, batch = [80, 20, 5], 100
+    reference, fast = twins(sizes, "CrossEntropyCost", np.float32, scale=4.0)
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.5, 1, (batch, sizes[0])) * (rng.random((batch, sizes[0])) < share)
+    X, Y = X.astype(np.float32), rng.uniform(0, 1, (batch, sizes[-1])).astype(np.float32)
+    X[:, 0] = 1
+    data = [(x[:, None], y[:, None]) for x, y in zip(X.astype(float), Y.astype(float), strict=True)]
+    nabla_b, nabla_w = reference_gradient(reference, data)
+    rate, before = 2e-6, flat(fast.biases, fast.weights).astype(float)
+    block = Block(fast, batch)
+    order = np.arange(batch)
+    block.train(X, Y, order, batch, CODES["cross_entropy"], rate=rate, decay=decay)
+    found = flat(*block.layout.unpack(block.params)).astype(float)
+    right = flat(
+        [b - rate / batch * g for b, g in zip(reference.biases, nabla_b, strict=True)],
+        [decay * w - rate / batch * g for w, g in zip(reference.weights, nabla_w, strict=True)],
+    )
+    assert np.abs(right - before).max() > 10 * UNIT[np.float32]
+    assert np.all(np.abs(found - right) <= 1.1 * UNIT[np.float32] * np.abs(right) + 1e-9)
 
 
 @both_dtypes

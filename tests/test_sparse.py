@@ -98,10 +98,11 @@ def test_outputs_are_the_same_bits(sizes, batch, dtype):
 @both_dtypes
 @pytest.mark.skipif(not core.TEAM, reason="this build computes with one thread")
 @pytest.mark.parametrize("decay", [1.0, 0.75])
-def test_the_bits_do_not_depend_on_the_number_of_threads(decay, dtype):
+@pytest.mark.parametrize("batch", [13, 90])
+def test_the_bits_do_not_depend_on_the_number_of_threads(batch, decay, dtype):
     """Threads share the lists: odd samples, more threads than pairs, pauses within a batch."""
-    sizes, batch = [130, 40, 10], 13
-    X, Y = samples(sizes, 61)
+    sizes = [130, 40, 10]
+    X, Y = samples(sizes, 4 * batch + 9)
     _, net = twins(sizes, "QuadraticCost", dtype)
 
     def epoch(parts, rows):
@@ -116,7 +117,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(decay, dtype):
         assert end == len(X)
         return block.params.tobytes()
 
-    alone = epoch(1, 13)
-    assert all(epoch(parts, 13) == alone for parts in (2, 3, 7))
+    alone = epoch(1, batch)
+    assert all(epoch(parts, batch) == alone for parts in (2, 3, 7))
     in_blocks = epoch(1, 5)
     assert all(epoch(parts, 5) == in_blocks for parts in (2, 3, 7))

@@ -90,7 +90,7 @@ BUGS = {
         "src_cython/simd_vector.h",
         [("while (n_rows > 0)", "while (n_rows > 1)")],
     ),
-    "long sums start anew": ("src_cython/simd_vector.h", [("done ? FROM_C : from", "from")]),
+    "long sums start anew": ("src_cython/simd_vector.h", [("done && from != TO_C ? FROM_C : from", "from")]),
     "a packed panel repeats its first row": (
         "src_cython/simd_vector.h",
         [
@@ -252,7 +252,23 @@ BUGS = {
     ),
     "a scaled start is not scaled": (
         "src_cython/simd_vector.h",
-        [("if (from == FROM_SCALED) start *= scale; ", "if (from == FROM_C) start *= scale; ")],
+        [("start = scale * ((const VEC *)(C", "start = ((const VEC *)(C")],
+    ),
+    "a sum that is added last is added to weights without decay": (
+        "src_cython/simd_vector.h",
+        [("acc[i][v] += scale * ((const VEC *)(C", "acc[i][v] += ((const VEC *)(C")],
+    ),
+    "tiny steps of many samples are rounded one by one": (
+        "src_cython/passes.pxi",
+        [("TO_C if count >= MANY else FROM_C", "FROM_C")],
+    ),
+    "sums of listed inputs are added to weights without decay": (
+        "src_cython/sparse.pxi",
+        [("G[i] = scale * G[i] + sums[i]", "G[i] = G[i] + sums[i]")],
+    ),
+    "biases do not take the sums of many samples": (
+        "src_cython/layers.pxi",
+        [("delta, width, bias, width, NULL, one, NULL)", "delta, width, bias, width, NULL, 0, NULL)")],
     ),
     "columns beyond the first panel start from its row": (
         "src_cython/simd_vector.h",
