@@ -335,7 +335,7 @@ def test_many_tiny_steps_are_rounded_once(share, decay):
         [decay * w - rate / batch * g for w, g in zip(reference.weights, nabla_w, strict=True)],
     )
     assert np.abs(right - before).max() > 10 * UNIT[np.float32]
-    assert np.all(np.abs(found - right) <= 1.1 * UNIT[np.float32] * np.abs(right) + 1e-9)
+    assert np.all(np.abs(found - right) <= 2.2 * UNIT[np.float32] * np.abs(right) + 1e-9)
 
 
 @both_dtypes
