@@ -78,14 +78,14 @@ cdef inline void times_slope(
 ) noexcept nogil:
     """Multiply delta by the derivative of the activation, taken from its output a."""
     cdef Py_ssize_t j, s, i, m, all = (n - 1) * width + fan_out
-    cdef real total
+    cdef real one = 1, total  # a literal would be a double
     cdef real[CHUNK] slopes
     if activation == SIGMOID:
         for j in range(all):
-            delta[j] *= a[j] * (1 - a[j])
+            delta[j] *= a[j] * (one - a[j])
     elif activation == TANH:
         for j in range(all):
-            delta[j] *= (1 - a[j]) * (1 + a[j])
+            delta[j] *= (one - a[j]) * (one + a[j])
     elif activation == RELU:
         for j in range(all):
             delta[j] = delta[j] if a[j] > 0 else 0
@@ -122,12 +122,13 @@ cdef inline void times_curvature(
 ) noexcept nogil:
     """Multiply by the second derivative of the activation over the first; not of softmax."""
     cdef Py_ssize_t j
+    cdef real one = 1, two = 2
     if activation == SIGMOID:
         for j in range(n):
-            factor[j] *= 1 - 2 * a[j]
+            factor[j] *= one - two * a[j]
     elif activation == TANH:
         for j in range(n):
-            factor[j] *= -2 * a[j]
+            factor[j] *= -two * a[j]
     elif activation == SOFTPLUS:  # exp(-a)
         for j in range(n):
             factor[j] *= <real> exp(-a[j])
