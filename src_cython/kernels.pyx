@@ -5,7 +5,7 @@
 #   simd.h          the kernels that must fill the vector units: multiply, sigmoid and others
 #   threads.h       how threads that share a mini-batch wait for each other
 #   functions.pxi   activations and costs: one switch per question
-#   sparse.pxi      the first layer, for inputs most of which are 0
+#   sparse.pxi      the first layer, for inputs many of which are 0
 #   layers.pxi      one layer of a block of samples, and all layers: forward, backward, update
 #   passes.pxi      all samples, block by block: outputs, mini-batches
 #   gradients.pxi   the same: sums of gradients, norms, one for each sample, Hessian products

@@ -29,7 +29,7 @@ cdef void forward_of(
     cdef const Layer* last = run.layers + run.last
     cdef const real* a = scratch + run.rows * last.unit
     cdef real* lists = scratch + run.rows * total_width(run.layers, run.last)
-    cdef bint sparse = mostly_zeros(run, start, stop)
+    cdef bint sparse = lists_pay(run, start, stop)
     cdef Py_ssize_t s, n
     while start < stop:
         n = min(run.rows, stop - start)
@@ -113,7 +113,7 @@ cdef Py_ssize_t train_of(
     cdef const Dropout* dropout = &steps.dropout if steps.dropout.rates != NULL else NULL
     cdef bint plain = steps.rule.optimizer == PLAIN and steps.rule.l1 == 0
     cdef double looked = clock(), now, deadline = looked + steps.seconds, work = 0.0, total = 0.0
-    cdef bint leave = False, sparse = mostly_zeros(run, position, n)
+    cdef bint leave = False, sparse = lists_pay(run, position, n)
     cdef int start
     cdef Py_ssize_t s
     cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)

@@ -1,4 +1,4 @@
-# The first layer for inputs most of which are 0, such as the pixels of digits: of 784 a MNIST
+# The first layer for inputs many of which are 0, such as the pixels of digits: of 784 a MNIST
 # image sets 150. A term of 0 changes no sum, so what is left out changes no bit.
 #
 # For each pair of samples, an even one and the next, there is a list of uint16: at how many
@@ -13,20 +13,26 @@ cdef enum:
     LEAST_STRIP = 64  # rows
 
 
-cdef bint mostly_zeros(const Pass* run, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    """Whether two thirds of the inputs are 0, as far as the first samples from start on tell."""
-    cdef Py_ssize_t n_0 = run.inputs.n_0, some = 0, s, i, k, n = min(stop - start, LOOKED_AT)
+cdef bint lists_pay(const Pass* run, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    """Whether lists would name two thirds of the places at most, as far as the first samples tell.
+
+    Measured: at 63 % (64 pixels of handwritten digits, half of them 0) a step takes 5 to 13 % less.
+    """
+    cdef Py_ssize_t n_0 = run.inputs.n_0, some = 0, n = min(stop - start, LOOKED_AT), s, i, j, k
     if n_0 < LEAST_INPUTS or n_0 > MOST_INPUTS:
         return False
-    for s in range(n):
-        i = n_0 * (start + s if run.order == NULL else run.order[start + s])
+    for s from 0 <= s < n by 2:
+        i, j = start + s, start + min(s + 1, n - 1)
+        if run.order != NULL:
+            i, j = run.order[i], run.order[j]
+        i, j = n_0 * i, n_0 * j
         if run.inputs.floats != NULL:
             for k in range(n_0):
-                some += run.inputs.floats[i + k] != 0
+                some += (run.inputs.floats[i + k] != 0) | (run.inputs.floats[j + k] != 0)
         else:
             for k in range(n_0):
-                some += run.inputs.doubles[i + k] != 0
-    return 3 * some <= n * n_0
+                some += (run.inputs.doubles[i + k] != 0) | (run.inputs.doubles[j + k] != 0)
+    return 3 * some <= (n + 1) // 2 * 2 * n_0
 
 
 cdef inline uint16_t* list_of(

@@ -1,4 +1,4 @@
-"""Inputs most of which are 0 take a way of their own: to the bits that the other way comes to."""
+"""Inputs many of which are 0 take a way of their own: to the bits that the other way comes to."""
 
 import numpy as np
 import pytest
