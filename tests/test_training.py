@@ -804,7 +804,7 @@ def test_one_output_is_right_on_its_side_of_a_half():
     """A single sigmoid neuron says yes above 0.5, however little."""
     net = network2.Network([1, 1], random_state=1)
     net.weights, net.biases = [np.ones((1, 1))], [np.zeros((1, 1))]
-    X = np.array([[0.01], [-0.01], [3.0], [-3.0], [0.01]])
-    Y = np.array([[1.0], [0.0], [1.0], [0.0], [0.0]])
+    X = np.array([[0.01], [0.02], [-0.01], [3.0], [0.01]])
+    Y = np.array([[1.0], [1.0], [0.0], [1.0], [0.0]])
     history = fastbp.train(net, (X, Y), epochs=1, optimizer=optimizers.SGD(eta=1e-9))
     assert history["accuracy"] == [0.8]
