@@ -42,12 +42,13 @@ class Objective:
     def penalty(self, weights: Blocks, steps: int) -> float:
         """Return what penalties add to a sample's mean cost; each of the ``steps`` has alpha."""
         l2 = self.l2 + self.alpha / self.total * steps
-        return sum(
-            self.l1 * float(np.abs(w).sum(dtype=np.float64))
-            + 0.5 * l2 * float(np.square(w, dtype=np.float64).sum())
-            for w in weights
-            if self.l1 or l2
-        )
+        added = 0.0
+        for w in weights:
+            if self.l1:
+                added += self.l1 * float(np.abs(w).sum(dtype=np.float64))
+            if l2:
+                added += 0.5 * l2 * float(np.square(w, dtype=np.float64).sum())
+        return added
 
     def running(self, each: Array, order: NDArray[np.intp], batch: int) -> float:
         """Return the mean cost of an epoch's mini-batches, from each sample's before its step."""

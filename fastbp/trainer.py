@@ -135,9 +135,9 @@ class Trainer:
         """
         history, net, objective = self.history, self.net, self.objective
         history["eta"].append(eta)
-        layout, biases, weights = net._checked()
+        biases, weights = net._parameters
         if self.evaluate or self.validation is not None:
-            block = layout.pack(biases, weights)
+            block = objective.layout.pack(biases, weights)
         if self.evaluate:
             cost, accuracy = objective.judge(block, objective.data, objective.weights)
             cost += objective.penalty(weights, self._steps)
