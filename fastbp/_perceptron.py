@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -72,6 +73,12 @@ class Perceptron(BaseEstimator):
         "schedule": [callable, None],
         "dtype": "no_validation",  # type: ignore[dict-item]  # scikit-learn's word for: ours
     }
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> Any:
+        # scikit-learn reads the signature anew in each call, and asks several times in a fit.
+        return super()._get_param_names()
 
     def _keep(self, parameters: dict[str, Any]) -> None:
         """Keep what ``__init__`` was given, as it is."""

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from numbers import Real
 from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastbp import _checks, storage
+from fastbp.errors import FormatError, text
+from fastbp.history import KEYS, History
+from fastbp.parameters import Layout
+
+Layers = tuple[list[NDArray[Any]], list[NDArray[Any]]]  # biases and weights
+State = tuple[storage.Facts, storage.Arrays]
 
 
 @dataclass(frozen=True)
@@ -28,9 +39,90 @@ class Checkpoint:
         """Replace the file, at once: who reads it finds the old state or the new one."""
         storage.write(self.path, "checkpoint", arrays, facts)
 
-    def read(self) -> tuple[storage.Facts, storage.Arrays] | None:
+    def read(self) -> State | None:
         """Return the state in the file; None if there is no file."""
         if not os.path.exists(self.path):
             return None
         _, facts, arrays = storage.read(self.path, "checkpoint")
         return facts, arrays
+
+
+@dataclass
+class Snapshot:
+    """The state of a run between two epochs, as it goes into a file and comes out of it."""
+
+    seed: int
+    history: History
+    parameters: Layers
+    moments: list[Layers]  # the optimizer's memory
+    best: Layers | None
+
+    def stored(self, run: storage.Facts) -> State:
+        """Return facts and arrays; ``run`` is what must be the same when it goes on."""
+        arrays = storage.layers(*self.parameters)
+        for i, moments in enumerate(self.moments):
+            arrays |= storage.layers(*moments, f"moments.{i}.")
+        if self.best is not None:
+            arrays |= storage.layers(*self.best, "best.")
+        others = {}
+        for key, values in self.history.items():
+            if values and all(isinstance(value, Real) for value in values):
+                arrays[f"history.{key}"] = np.array(values, np.float64)
+            else:  # a callback's, or an empty list
+                others[key] = values
+        stopped = self.history.stopped
+        return {"run": run, "seed": self.seed, "history": others, "stopped": stopped}, arrays
+
+    @classmethod
+    def restored(
+        cls, where: str, found: State, run: storage.Facts, layout: Layout, blocks: int
+    ) -> Snapshot:
+        """Return what was ``found`` of a run, with so many ``blocks`` of moments.
+
+        A run with other options is a ValueError, what is no such run a FormatError.
+        """
+        facts, arrays = found
+        before = facts.get("run")
+        if not isinstance(before, dict):
+            raise FormatError(text(where, "a checkpoint of fastbp.train", "one without its run"))
+        for name, value in run.items():
+            if before.get(name) != value:
+                expected = f"{name} {before.get(name)!r}, as the run in this file has"
+                raise ValueError(text(where, expected, repr(value), "another path begins anew"))
+
+        def layers(prefix: str = "", finite: bool = True) -> Layers:
+            parts = storage.pop_layers(arrays, len(layout.sizes) - 1, prefix)
+            return layout.check(*parts, finite=finite)
+
+        try:
+            snapshot = cls(
+                seed=_checks.integer(facts.get("seed"), "seed", 0),
+                history=_history(arrays, facts.get("history"), facts.get("stopped")),
+                parameters=layers(),
+                # A mean square may have become infinite, with steps of 0.
+                moments=[layers(f"moments.{i}.", finite=False) for i in range(blocks)],
+                best=layers("best.") if "best.biases.0" in arrays else None,
+            )
+            if arrays:
+                raise ValueError(text("arrays", "those of the run", sorted(arrays)[:3]))
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{where}: {error}") from None
+        return snapshot
+
+
+def _history(arrays: storage.Arrays, others: Any, stopped: Any) -> History:
+    """Take the history out of a checkpoint."""
+    if not isinstance(others, dict) or not isinstance(stopped, str):
+        raise ValueError(text("history", "lists by name", type(others).__name__))
+    history = History(others)
+    history.stopped = stopped
+    for name in [name for name in arrays if name.startswith("history.")]:
+        history[name.removeprefix("history.")] = arrays.pop(name).tolist()
+    for key in KEYS:
+        values = history[key]
+        if not isinstance(values, list) or not all(type(value) is float for value in values):
+            raise ValueError(text(f"history: {key}", "a list of numbers", "something else"))
+        always = key in ("cost", "eta", "seconds")
+        if len(values) != history.epochs and (values or always):
+            raise ValueError(text(f"history: {key}", f"{history.epochs} values", len(values)))
+    return history

@@ -24,11 +24,10 @@ if importlib.util.find_spec("sklearn") is None:
 from scipy.special import xlogy
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from fastbp._perceptron import Perceptron
 
@@ -140,7 +139,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             known = unique_labels(classes)
             if not hasattr(self, "classes_"):
                 multilabel = not np.isscalar(y) and np.ndim(y) == 2 and np.shape(y)[1] > 1
-                self._know(np.asarray(y) if multilabel else known)
+                self._know(_classes(np.asarray(y)) if multilabel else known, multilabel)
             elif not np.array_equal(self.classes_, known):
                 raise ValueError(
                     f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
@@ -153,10 +152,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         A = self._outputs(X)
         if self.out_activation_ == "softmax":
             return np.asarray(self.classes_[A.argmax(axis=1)])
-        if A.shape[1] == 1 and len(self.classes_) == 2:
-            return np.asarray(self.classes_[(A[:, 0] > 0.5).astype(np.intp)])
-        A = A[:, 0] if A.shape[1] == 1 else A
-        return np.asarray(self._label_binarizer.inverse_transform(A))
+        on = (A > 0.5).astype(np.intp)
+        if A.shape[1] > 1:
+            return on
+        last = len(self.classes_) - 1  # 0 where there is but one class
+        return np.asarray(self.classes_[np.minimum(on[:, 0], last)])
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, (n, n_classes), or of each label."""
@@ -172,11 +172,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     # -- what the base asks ------------------------------------------------------------------
 
     def _look_at(self, y: Array, incremental: bool) -> None:
-        check_classification_targets(y)
+        found = _classes(y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._know(y)
+            self._know(found, y.ndim == 2)
             return
-        found = unique_labels(y)
         if self.warm_start and set(found) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
@@ -184,10 +183,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             )
         self._refuse_unknown(found)
 
-    def _know(self, y: Any) -> None:
-        """Note which classes there are."""
-        self._label_binarizer = LabelBinarizer().fit(y)
-        self.classes_ = self._label_binarizer.classes_
+    def _know(self, classes: Array, multilabel: bool) -> None:
+        """Note which classes there are, and whether targets are their numbers, not rows."""
+        self.classes_ = classes
+        self._labels = len(classes) > 2 and not multilabel
 
     def _refuse_unknown(self, found: Array) -> None:
         if len(np.setdiff1d(found, self.classes_)):
@@ -196,18 +195,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):
                 f"'y' has {found}."
             )
 
-    @property
-    def _labels(self) -> bool:
-        """Whether targets are numbers of classes, not rows."""
-        return bool(self._label_binarizer.y_type_ == "multiclass")
-
     def _targets(self, y: Any) -> Array:
         """Return numbers of classes (n,), or a row of 0 and 1 for each sample."""
         y = np.asarray(y)
         if y.ndim == 2:
             return y.astype(np.float64)
-        self._refuse_unknown(np.unique(y))
         places = np.searchsorted(self.classes_, y)
+        if not (self.classes_.take(places, mode="clip") == y).all():
+            self._refuse_unknown(np.unique(y))
         return places if self._labels else places.astype(np.float64).reshape(-1, 1)
 
     def _n_outputs(self, Y: Array) -> int:
@@ -248,6 +243,18 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _classes(y: Array) -> Array:
+    """Return the classes in y, refused where these are none."""
+    if y.ndim == 1 and y.dtype.kind in "biu":
+        found = np.unique(y)
+        if 2 * len(found) <= len(y):  # beyond doubt; scikit-learn looks for long
+            return found
+    check_classification_targets(y)
+    if type_of_target(y) == "multiclass-multioutput":
+        raise ValueError("Multioutput target data is not supported with label binarization")
+    return np.asarray(unique_labels(y))
 
 
 class MLPRegressor(RegressorMixin, Perceptron):

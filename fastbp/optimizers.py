@@ -147,6 +147,8 @@ class LBFGS:
     least: float = 2.0**-46  # some roundings of the cost
     max_evaluations: int = 15000
 
+    blocks: ClassVar[int] = 0
+
 
 @dataclass
 class State:

@@ -212,6 +212,6 @@ _made = lru_cache(maxsize=64)(Layout)
 
 
 def _aligned(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    raw = np.empty(length * dtype.itemsize + core.ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % core.ALIGNMENT
-    return raw[start : start + length * dtype.itemsize].view(dtype)
+    raw = np.empty(length + core.ALIGNMENT // dtype.itemsize, dtype)
+    start = -raw.ctypes.data % core.ALIGNMENT // dtype.itemsize
+    return raw[start : start + length]

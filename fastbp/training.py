@@ -230,6 +230,8 @@ def descend(
                     rows_of = order[k * size : (k + 1) * size]
                     bad_data = not (np.isfinite(X[rows_of]).all() and np.isfinite(Y[rows_of]).all())
                     raise diverged(epoch, k, eta, _BAD_DATA if bad_data else advice(decay))
+                if position == len(order):
+                    break  # nothing follows that could be taken back
                 good[:], good_at = block, position
                 if carried is not None and good_carried is not None:
                     good_carried[:] = carried

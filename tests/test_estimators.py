@@ -95,6 +95,56 @@ SETTINGS = {
 }
 
 
+TARGETS = {
+    "one class": np.full(60, 7),
+    "negative, with gaps": np.tile([-5, 0, 300], 20),
+    "small integers": np.tile(np.array([3, 200, 9], np.uint8), 20),
+    "booleans": np.tile([True, False], 30),
+    "whole floats": np.tile([1.0, 2.0, 4.0], 20).astype(np.float32),
+    "words of a wide type": np.tile(np.array(["no", "yes", "so"], "<U20"), 20),
+    "words as objects": np.tile(np.array(["no", "yes", "so"], object), 20),
+    "a column": np.tile([0, 1, 2], 20).reshape(-1, 1),
+    "two labels of integers": np.tile([[0, 1], [1, 1]], (30, 1)),
+    "labels as floats": np.tile([[0.0, 1, 1], [1, 0, 1]], (30, 1)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+@pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
+def test_targets_of_every_kind_as_scikit_learn(y):
+    """Classes, predictions and the types of both are scikit-learn's."""
+    X = np.random.default_rng(0).standard_normal((60, 3))
+    ours, other = (
+        of.MLPClassifier(max_iter=3, random_state=0).fit(X, y) for of in (estimators, theirs)
+    )
+    assert_alike(ours, other)
+    for found, right in ((ours.classes_, other.classes_), (ours.predict(X), other.predict(X))):
+        assert found.dtype == right.dtype
+        np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize(("y", "said"), [
+    (np.linspace(0, 1, 60), "Unknown label type: continuous"),
+    (np.arange(60) % 3 + 0.5, "Unknown label type: continuous"),
+    (np.tile([[0, 1], [1, 2]], (30, 1)), "Multioutput target data is not supported"),
+    (np.array([object()] * 60), "Unknown label type: unknown"),
+    (np.array(["a", 1] * 30, object), "'<' not supported between"),
+])  # fmt: skip
+def test_what_are_no_classes(y, said):
+    """It is refused as scikit-learn's own check of targets does."""
+    with pytest.raises((ValueError, TypeError), match=said):
+        MLPClassifier().fit(np.ones((60, 3)), y)
+
+
+@pytest.mark.parametrize(("n_classes", "warned"), [(30, 0), (31, 1)])
+def test_more_classes_than_half_the_samples_warn(n_classes, warned):
+    """Integers of which more than half differ may be a regression: that is said, once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        MLPClassifier(max_iter=1).fit(np.ones((60, 3)), np.arange(60) % n_classes)
+    assert sum("unique classes is greater than 50%" in str(w.message) for w in caught) == warned
+
+
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_the_same_weights_as_scikit_learns(setting, problem):

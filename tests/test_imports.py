@@ -79,26 +79,40 @@ MAY_IMPORT = {
     },
     "fitting": {
         "_checks",
-        "_dispatch",
         "_model",
         "checkpoint",
-        "functions",
-        "gradients",
         "history",
+        "objective",
         "optimizers",
         "parameters",
         "samples",
         "schedules",
         "shuffling",
-        "storage",
+        "trainer",
+    },
+    "trainer": {
+        "_checks",
+        "_dispatch",
+        "_model",
+        "checkpoint",
+        "history",
+        "objective",
+        "optimizers",
+        "parameters",
+        "quasi_newton",
+        "samples",
+        "schedules",
+        "shuffling",
         "training",
     },
+    "quasi_newton": {"_checks", "_model", "gradients", "objective", "optimizers", "training"},
+    "objective": {"_checks", "functions", "parameters", "samples", "training"},
     "estimators": {"_perceptron", "network2"},
     "_perceptron": {"_checks", "fitting", "network2", "optimizers", "samples"},
     "optimizers": {"_checks", "_dispatch"},
     "history": {"_checks", "schedules"},
     "schedules": {"_checks"},
-    "checkpoint": {"_checks", "storage"},
+    "checkpoint": {"_checks", "history", "parameters", "storage"},
     "samples": {"_checks", "_dispatch"},
     "parameters": {"_checks", "_dispatch", "functions"},
     "functions": {"_dispatch"},
@@ -119,7 +133,11 @@ MAY_IMPORT = {
     "reference.network2": set(),
 }
 OUTSIDE = {"numpy", "tqdm"}
-EXTRA = {"estimators": {"sklearn", "scipy"}, "_perceptron": {"sklearn", "scipy"}}
+EXTRA = {
+    "estimators": {"sklearn", "scipy"},
+    "_perceptron": {"sklearn", "scipy"},
+    "quasi_newton": {"scipy"},
+}
 
 
 def imports(path):

@@ -729,10 +729,28 @@ def test_bad_options_change_nothing(options):
     """Each is one clear error, and the network stays as it was."""
     net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
     before, state = gradients.flatten(net), np.random.get_state()[1].tobytes()
+    drawn = net._generator.bit_generator.state
     with pytest.raises((ValueError, TypeError), match=r": expected .*, got "):
         fastbp.train(net, data_of([4, 3], 20), **{"epochs": 2} | options)
     assert (gradients.flatten(net) == before).all()
     assert np.random.get_state()[1].tobytes() == state
+    if "schedule" not in options:  # it is asked in each epoch
+        assert net._generator.bit_generator.state == drawn
+
+
+@pytest.mark.parametrize("options", [
+    {"callbacks": 3}, {"progress": True}, {"evaluate": None},
+])  # fmt: skip
+def test_nothing_goes_on_before_all_is_looked_at(options, tmp_path, monkeypatch):
+    """What fails last in the gate leaves the network where it was, not where the file is."""
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run")
+    trained(data, **OPTIONS, checkpoint=keep)
+    net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
+    before = flat(net.biases, net.weights)
+    with pytest.raises((TypeError, ImportError)):
+        fastbp.train(net, data, mini_batch_size=7, checkpoint=keep, **OPTIONS | options)
+    assert (flat(net.biases, net.weights) == before).all()
 
 
 @pytest.mark.parametrize(("kind", "numbers"), [
@@ -786,7 +804,7 @@ def test_one_output_is_right_on_its_side_of_a_half():
     """A single sigmoid neuron says yes above 0.5, however little."""
     net = network2.Network([1, 1], random_state=1)
     net.weights, net.biases = [np.ones((1, 1))], [np.zeros((1, 1))]
-    X = np.array([[0.01], [-0.01], [3.0], [-3.0], [0.01]])
-    Y = np.array([[1.0], [0.0], [1.0], [0.0], [0.0]])
+    X = np.array([[0.01], [0.02], [-0.01], [3.0], [0.01]])
+    Y = np.array([[1.0], [1.0], [0.0], [1.0], [0.0]])
     history = fastbp.train(net, (X, Y), epochs=1, optimizer=optimizers.SGD(eta=1e-9))
     assert history["accuracy"] == [0.8]

@@ -62,7 +62,7 @@ class Work:
         self._cost = COSTS[net._compiled_cost() or "quadratic"] if targets else 0
         self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype) if targets else None
         self.scale, self.weights = 1.0, None  # of all samples' costs; of each one's
-        self._block = layout.pack(biases, net_weights)
+        self.block = layout.pack(biases, net_weights)
         self._rows = min(layout.block_rows, self.n)
         self._scratch = layout.scratch(self._rows, kinds=kinds)
         self._turned = kinds * self._rows * layout.units
@@ -76,7 +76,7 @@ class Work:
         for start in range(0, self.n, size):
             piece = slice(start, min(start + size, self.n))
             yield piece, core.Run(
-                self.layout.table, self.layout.itemsize, self._block, self._scratch,
+                self.layout.table, self.layout.itemsize, self.block, self._scratch,
                 self._turned, self._rows, self.data.X, self._Y, self._order[piece],
                 self._cost, self.scale, self.weights,
             )  # fmt: skip

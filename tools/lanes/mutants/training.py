@@ -225,11 +225,11 @@ BUGS = {
         [("        if a.shape[1] == 1:\n", "        if True:\n")],
     ),
     "the schedule is not followed": (
-        "fastbp/fitting.py",
-        [('self.optimizer.eta * _checks.number(factor, "schedule(...)")', "self.optimizer.eta")],
+        "fastbp/trainer.py",
+        [('eta = optimizer.eta * _checks.number(factor, "schedule(...)")', "eta = optimizer.eta")],
     ),
     "the best parameters are not put back": (
-        "fastbp/fitting.py",
+        "fastbp/trainer.py",
         [
             (
                 "            self.net._commit(*([a.copy() for a in part] for part in self.best))\n",
@@ -238,20 +238,15 @@ BUGS = {
         ],
     ),
     "the last parameters count as the best": (
-        "fastbp/fitting.py",
+        "fastbp/trainer.py",
         [("self.early.restore_best and self.early.improved(history):", "self.early.restore_best:")],
     ),
     "early stopping never stops": (
-        "fastbp/fitting.py",
-        [
-            (
-                "        if self.early is not None and self.early.over(self.history):\n",
-                "        if False:\n",
-            )
-        ],
+        "fastbp/trainer.py",
+        [("self.early is not None and self.early.over(history):", "False:")],
     ),
     "a callback cannot end the run": (
-        "fastbp/fitting.py",
+        "fastbp/trainer.py",
         [("        if any(answer is True for answer in called):\n", "        if False:\n")],
     ),
     "class weights are ignored": (
@@ -264,40 +259,53 @@ BUGS = {
         ],
     ),
     "every epoch draws dropout anew from the start": (
-        "fastbp/fitting.py",
+        "fastbp/trainer.py",
         [("self.state.samples + epoch * n", "self.state.samples")],
     ),
     "every epoch counts updates from the start": (
-        "fastbp/fitting.py",
-        [("self.state.updates + epoch * steps", "self.state.updates")],
+        "fastbp/trainer.py",
+        [("self.state.updates + epoch * self._steps", "self.state.updates")],
     ),
     "the cost has no penalty": (
-        "fastbp/fitting.py",
-        [("            cost += self._penalty_of(weights)\n", "")],
+        "fastbp/trainer.py",
+        [("            cost += objective.penalty(weights, self._steps)\n", "")],
+    ),
+    "the running cost has no penalty": (
+        "fastbp/trainer.py",
+        [("cost + objective.penalty(self.net.weights, self._steps)", "cost")],
     ),
     "L-BFGS without its penalty's slope": (
-        "fastbp/fitting.py",
-        [("self.l1 * np.sign(decayed) + l2 * decayed", "self.l1 * np.sign(decayed)")],
+        "fastbp/quasi_newton.py",
+        [("l1 * np.sign(decayed) + l2 * decayed", "l1 * np.sign(decayed)")],
     ),
     "L-BFGS commits what is not finite": (
-        "fastbp/fitting.py",
+        "fastbp/quasi_newton.py",
         [
             (
-                "            if not all(_checks.all_finite(a) for a in biases + w):\n",
-                "            if False:\n",
+                "        if not all(_checks.all_finite(a) for a in biases + w):\n",
+                "        if False:\n",
+            )
+        ],
+    ),
+    "L-BFGS: a gradient at the parameters of the start": (
+        "fastbp/quasi_newton.py",
+        [
+            (
+                "        work.block = layout.pack(biases, w)\n        cost, _ = objective.judge(work.block,",
+                "        cost, _ = objective.judge(layout.pack(biases, w),",
             )
         ],
     ),
     "a run that goes on begins its moments anew": (
-        "fastbp/fitting.py",
-        [("                block[:] = self.layout.pack(", "                self.layout.pack(")],
+        "fastbp/trainer.py",
+        [("            block[:] = layout.pack(", "            layout.pack(")],
     ),
     "a run goes on under other options": (
-        "fastbp/fitting.py",
-        [("            if run.get(name) != value:\n", "            if False:\n")],
+        "fastbp/checkpoint.py",
+        [("            if before.get(name) != value:\n", "            if False:\n")],
     ),
     "a threshold of its own for one output": (
-        "fastbp/fitting.py",
+        "fastbp/objective.py",
         [("right = (Z[:, 0] > threshold)", "right = (Z[:, 0] > 0.9)")],
     ),
     "rates of dropout may be 1": (
