@@ -254,7 +254,7 @@ cdef void samples_of(
     cdef const real* delta
     cdef const real* a
     cdef real* weights
-    cdef Py_ssize_t position, n, s, l, j
+    cdef Py_ssize_t position, n, s, l
     cdef bint sparse = mostly_zeros(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
@@ -266,16 +266,10 @@ cdef void samples_of(
                 a = scratch + place(run.layers, l - 1, run.rows, s)
                 copy(layer.fan_out, delta, row_of(out + l - 1, position + s, a))
                 weights = row_of(out + run.last + l - 1, position + s, a)
-                for j in range(layer.fan_out):
-                    times(layer.fan_in, delta[j], a, weights + j * layer.fan_in)
-
-
-cdef inline void times(
-    Py_ssize_t n, real factor, const real* source, real* target
-) noexcept nogil:
-    cdef Py_ssize_t k
-    for k in range(n):
-        target[k] = factor * source[k]
+                if real is float:
+                    outer_float(layer.fan_out, layer.fan_in, delta, a, weights)
+                else:
+                    outer_double(layer.fan_out, layer.fan_in, delta, a, weights)
 
 
 # -- back to the inputs --------------------------------------------------------------
