@@ -623,9 +623,6 @@ static void NAME(outer)(
         /* The first vector, then whole lines, then the last: what overlaps is the same. */
         ptrdiff_t k = (ptrdiff_t)(-(uintptr_t)C % VECTOR_BYTES / sizeof(REAL));
         *(LOOSE *)C = factor * *(const LOOSE *)a;
-        for (; k + 4 * SIZE <= n; k += 4 * SIZE)
-            UNROLL for (int v = 0; v < 4; v++)
-                *(LOOSE *)(C + k + v * SIZE) = factor * *(const LOOSE *)(a + k + v * SIZE);
         for (; k + SIZE <= n; k += SIZE) *(LOOSE *)(C + k) = factor * *(const LOOSE *)(a + k);
         *(LOOSE *)(C + n - SIZE) = factor * *(const LOOSE *)(a + n - SIZE);
     }
