@@ -133,7 +133,10 @@ FORMS = {
     "activations": gradients.activations,
     "deltas": gradients.deltas,
     "each": lambda net, data: gradients.per_sample_gradients(
-        net, data, flat=True, out=np.full((len(data), len(gradients.flatten(net))), np.nan, net.dtype)
+        net,
+        data,
+        flat=True,
+        out=np.full((len(data), len(gradients.flatten(net))), np.nan, net.dtype),
     ),
     "inputs": gradients.input_gradient,
     "jacobian": gradients.jacobian,
