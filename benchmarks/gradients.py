@@ -4,9 +4,10 @@
     python benchmarks/gradients.py --cell 0      one network; --dtype float32 for one type
     python benchmarks/gradients.py --write       and put the tables into benchmarks/README.md
 
-Sigmoid neurons, cross-entropy, summed over outputs and samples. Each contender lives in a process
-of its own, on one thread, and must agree with the reference's gradients of each sample before it
-is timed. Turns, ratios and the A/A control are those of speed.py.
+Sigmoid neurons, cross-entropy, summed over outputs and samples; on random numbers and on images
+of MNIST, most of whose pixels are 0. Each contender lives in a process of its own, on one thread,
+and must agree with the reference's gradients of each sample before it is timed. Turns, ratios and
+the A/A control are those of speed.py.
 """
 
 import argparse
@@ -364,7 +365,7 @@ def main():
                 found.append(row)
                 print(*row, sep=" | ", flush=True)
     for (name, what), reason in missing.items():
-        if reason != "not measured":
+        if "not measured" not in reason:
             print(f"{name}, {what}: absent, {reason}")
     header = [
         "network, samples",

@@ -315,7 +315,7 @@ cdef void pull_of(
                 block_backward(
                     params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
                 )
-            layer_backward(
+            layer_backward(  # to where the lists were
                 n, first.fan_in, first.fan_out, first.width, inputs.width, params + first.offset,
                 deltas + place(run.layers, 1, run.rows, 0), <real*> run.turned, deltas,
             )  # fmt: skip
