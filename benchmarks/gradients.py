@@ -4,9 +4,10 @@
     python benchmarks/gradients.py --cell 0      one network; --dtype float32 for one type
     python benchmarks/gradients.py --write       and put the tables into benchmarks/README.md
 
-Sigmoid neurons, cross-entropy, summed over outputs and samples. Each contender lives in a process
-of its own, on one thread, and must agree with the reference's gradients of each sample before it
-is timed. Turns, ratios and the A/A control are those of speed.py.
+Sigmoid neurons, cross-entropy, summed over outputs and samples; on random numbers and on images
+of MNIST, most of whose pixels are 0. Each contender lives in a process of its own, on one thread,
+and must agree with the reference's gradients of each sample before it is timed. Turns, ratios and
+the A/A control are those of speed.py.
 """
 
 import argparse
@@ -14,18 +15,27 @@ import argparse
 import contenders
 import harness
 import numpy as np
+from contenders import MNIST, RANDOM
 from harness import AbsentError, Program, Worker, duration, ratio, unless_noise
 
-CELLS = [([784, 100, 10], 64), ([784, 30, 10], 64), ([64, 128, 64, 10], 256)]
+CELLS = [  # sizes, samples, data
+    ([784, 100, 10], 64, RANDOM),
+    ([784, 100, 10], 64, MNIST),
+    ([784, 30, 10], 64, RANDOM),
+    ([784, 30, 10], 64, MNIST),
+    ([64, 128, 64, 10], 256, RANDOM),
+]
 DTYPES = ("float64", "float32")
 TOLERANCE = {"float64": 1e-10, "float32": 1e-3}
 MOST = 0.5  # the norm that gradients are clipped to
 
 
-def sample(sizes, n, dtype):
+def sample(sizes, n, data, dtype):
     """Return data, the start's weights and biases, and a direction, in float64 and in dtype."""
     rng = np.random.default_rng(1)
     X, Y = rng.uniform(0, 1, (n, sizes[0])), rng.uniform(0, 1, (n, sizes[-1]))
+    if data == MNIST:
+        X, Y = contenders.samples(n, sizes, data)
     weights, biases = contenders.start(sizes)
     v = [rng.standard_normal(a.shape) for a in (*weights, *biases)]
     return [[a.astype(dtype) for a in part] for part in ([X, Y], weights, biases, v)]
@@ -34,24 +44,24 @@ def sample(sizes, n, dtype):
 # -- fastbp --------------------------------------------------------------------------
 
 
-def fastbp(what, sizes, n, dtype):
+def fastbp(what, sizes, n, data, dtype):
     """One public call; the result is that of the call, in the order weights, biases."""
     import fastbp
     from fastbp import gradients, network2
 
-    (X, Y), weights, biases, v = sample(sizes, n, dtype)
+    (X, Y), weights, biases, v = sample(sizes, n, data, dtype)
     net = network2.Network(sizes, dtype=dtype)
     net.weights, net.biases = weights, biases
-    data = fastbp.Dataset(X, Y)
-    out, flat = (gradients.per_sample_gradients(net, data, flat=flat) for flat in (False, True))
+    given = fastbp.Dataset(X, Y)
+    out, flat = (gradients.per_sample_gradients(net, given, flat=flat) for flat in (False, True))
     direction = (v[len(weights) :], v[: len(weights)])
     call = {
-        "gradient": lambda: gradients.gradient(net, data, reduction="sum"),
-        "norms": lambda: gradients.per_sample_gradient_norms(net, data),
-        "clipped": lambda: gradients.clipped_gradient(net, data, MOST)[0],
-        "each": lambda: gradients.per_sample_gradients(net, data, out=out),
-        "each, flat": lambda: gradients.per_sample_gradients(net, data, out=flat, flat=True),
-        "hessian": lambda: gradients.hessian_vector_product(net, data, direction, reduction="sum"),
+        "gradient": lambda: gradients.gradient(net, given, reduction="sum"),
+        "norms": lambda: gradients.per_sample_gradient_norms(net, given),
+        "clipped": lambda: gradients.clipped_gradient(net, given, MOST)[0],
+        "each": lambda: gradients.per_sample_gradients(net, given, out=out),
+        "each, flat": lambda: gradients.per_sample_gradients(net, given, out=flat, flat=True),
+        "hessian": lambda: gradients.hessian_vector_product(net, given, direction, reduction="sum"),
     }[what]
 
     def result():
@@ -76,7 +86,7 @@ def parts_in_order(parts, biases, weights, n):
     return shaped[len(biases) :] + shaped[: len(biases)]
 
 
-def fill(what, sizes, n, dtype):
+def fill(what, sizes, n, data, dtype):
     """Write as many bytes as the gradients of all samples take, into warm memory."""
     size = sum(a * (b + 1) for a, b in zip(sizes[1:], sizes[:-1], strict=True))
     out = np.zeros((n, size), dtype)
@@ -86,11 +96,11 @@ def fill(what, sizes, n, dtype):
 # -- the judge -----------------------------------------------------------------------
 
 
-def judge(what, sizes, n):
+def judge(what, sizes, n, data):
     """Return the result of the reference, one sample at a time, in float64."""
     from fastbp.reference import network2
 
-    (X, Y), weights, biases, v = sample(sizes, n, np.float64)
+    (X, Y), weights, biases, v = sample(sizes, n, data, np.float64)
     net = network2.Network(sizes)
 
     def each(weights, biases):
@@ -117,7 +127,7 @@ def judge(what, sizes, n):
 # -- peers ---------------------------------------------------------------------------
 
 
-def jax(what, sizes, n, dtype):
+def jax(what, sizes, n, data, dtype):
     """One compiled function: vmap(grad), and what follows of it; jvp of grad for the Hessian."""
     try:
         import jax
@@ -125,7 +135,7 @@ def jax(what, sizes, n, dtype):
     except ImportError as error:
         raise AbsentError(str(error)) from None
     jax.config.update("jax_enable_x64", True)
-    (X, Y), weights, biases, v = sample(sizes, n, dtype)
+    (X, Y), weights, biases, v = sample(sizes, n, data, dtype)
     k = len(weights)
     theta = [jnp.asarray(a) for a in (*weights, *(b.ravel() for b in biases))]
     direction = [jnp.asarray(a) for a in (*v[:k], *(b.ravel() for b in v[k:]))]
@@ -187,10 +197,10 @@ def _torch():
     return torch
 
 
-def torch_func(what, sizes, n, dtype):
+def torch_func(what, sizes, n, data, dtype):
     """torch.func: vmap(grad), and what follows of it; the plain gradient by autograd.grad."""
     torch = _torch()
-    (X, Y), weights, biases, _ = sample(sizes, n, dtype)
+    (X, Y), weights, biases, _ = sample(sizes, n, data, dtype)
     theta = [torch.from_numpy(a) for a in (*weights, *(b.ravel().copy() for b in biases))]
     X, Y, k = torch.from_numpy(X), torch.from_numpy(Y), len(weights)
 
@@ -224,7 +234,7 @@ def torch_func(what, sizes, n, dtype):
     return Program(function, lambda: shaped([a.numpy() for a in function()], what, n))
 
 
-def opacus(what, sizes, n, dtype):
+def opacus(what, sizes, n, data, dtype):
     """Opacus: hooks for each sample's gradient; ghost norms without them."""
     torch = _torch()
     try:
@@ -236,7 +246,7 @@ def opacus(what, sizes, n, dtype):
         raise AbsentError(str(error)) from None
     if what not in ("each", "norms"):
         raise AbsentError("not measured")
-    (X, Y), weights, biases, _ = sample(sizes, n, dtype)
+    (X, Y), weights, biases, _ = sample(sizes, n, data, dtype)
     layers = []
     for w, b in zip(weights, biases, strict=True):
         linear = torch.nn.Linear(w.shape[1], w.shape[0]).to(getattr(torch, np.dtype(dtype).name))
@@ -270,24 +280,24 @@ WHATS = ("gradient", "norms", "clipped", "each", "hessian")
 # -- measuring -----------------------------------------------------------------------
 
 
-def prepare(make, what, sizes, n, dtype):
+def prepare(make, what, sizes, n, data, dtype):
     """Return a contender's program."""
-    return make(what, sizes, n, np.dtype(dtype).type)
+    return make(what, sizes, n, data, np.dtype(dtype).type)
 
 
-def measure(sizes, n, dtype, rounds):
+def measure(cell, dtype, rounds):
     """Return seconds by (program, what), an entry a round, and those that are absent."""
     cpu = harness.one_processor()
     jobs = {("fastbp", what): fastbp for what in (*WHATS, "each, flat")}
     jobs |= {(name, what): make for name, make in PEERS.items() for what in WHATS}
     jobs |= {("fill", ""): fill, ("again", "gradient"): fastbp}
     workers, absent = {}, {}
-    expected = {what: judge(what, sizes, n) for what in (*WHATS, "each, flat")}
+    expected = {what: judge(what, *cell) for what in (*WHATS, "each, flat")}
     try:
         for (name, what), make in jobs.items():
             worker = Worker(cpu)
             try:
-                worker.prepare(prepare, make, what, sizes, n, dtype)
+                worker.prepare(prepare, make, what, *cell, dtype)
                 found = worker.result()
             except AbsentError as reason:
                 worker.stop()
@@ -297,14 +307,20 @@ def measure(sizes, n, dtype, rounds):
             for a, b in zip(found, expected.get(what, []), strict=True):
                 error = np.abs(a - b).max() / np.abs(b).max()
                 if not error <= TOLERANCE[dtype]:
-                    raise SystemExit(f"{name}, {what}, {sizes}, {dtype}: off by {error:g}")
+                    raise SystemExit(f"{name}, {what}, {title(cell)}, {dtype}: off by {error:g}")
         return harness.interleave(workers, rounds, seconds=0.05), absent
     finally:
         for worker in workers.values():
             worker.stop()
 
 
-def rows(sizes, n, dtype, times):
+def title(cell):
+    """Return the name of a cell."""
+    sizes, n, data = cell
+    return f"{sizes}, {n}" + ("" if data == RANDOM else f", {data}")
+
+
+def rows(cell, dtype, times):
     """Return the table's rows for a network and type."""
     ours = {what: times["fastbp", what] for what in (*WHATS, "each, flat")}
     control = harness.spread(times["again", "gradient"], ours["gradient"])
@@ -312,7 +328,7 @@ def rows(sizes, n, dtype, times):
         against = what.split(",")[0]
         peers = {name: times.get((name, against)) for name in PEERS}
         peers = {name: t for name, t in peers.items() if t is not None}
-        cells = [f"{sizes}, {n}", dtype, what, duration(np.nanmedian(ours[what]))]
+        cells = [title(cell), dtype, what, duration(np.nanmedian(ours[what]))]
         cells.append("" if what == "gradient" else str(ratio(ours[what], ours["gradient"])))
         if peers:
             best = min(peers, key=lambda name: np.nanmedian(peers[name]))
@@ -338,15 +354,18 @@ def main():
     facts = harness.about(options.rounds)
     cells = CELLS if options.cell is None else [CELLS[options.cell]]
     found, missing = [], {}
-    for sizes, n in cells:
+    if not contenders.has_mnist():
+        print("MNIST is not found (see fastbp.mnist_loader): its cells are left out")
+        cells = [cell for cell in cells if cell[-1] != MNIST]
+    for cell in cells:
         for dtype in DTYPES if options.dtype is None else [options.dtype]:
-            times, absent = measure(sizes, n, dtype, options.rounds)
+            times, absent = measure(cell, dtype, options.rounds)
             missing |= absent
-            for row in rows(sizes, n, dtype, times):
+            for row in rows(cell, dtype, times):
                 found.append(row)
                 print(*row, sep=" | ", flush=True)
     for (name, what), reason in missing.items():
-        if reason != "not measured":
+        if "not measured" not in reason:
             print(f"{name}, {what}: absent, {reason}")
     header = [
         "network, samples",

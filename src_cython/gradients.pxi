@@ -5,14 +5,38 @@
 # (Goodfellow, 2015), and no gradient need exist for it.
 
 
+cdef void ascend(
+    const Pass* run,
+    const real* params,
+    real* scratch,
+    Py_ssize_t position,
+    Py_ssize_t n,
+    bint sparse,  # IN   whether to go by lists of the inputs (sparse.pxi)
+) noexcept nogil:
+    """Carry n samples of the order forward; they need no targets."""
+    cdef Py_ssize_t s
+    for s in range(n):
+        load(run.inputs, run.order[position + s], scratch + s * run.layers[0].width)
+    if sparse:
+        list_inputs(
+            run.layers, 0, n, scratch, scratch + run.rows * total_width(run.layers, run.last)
+        )
+    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
+
+
 cdef void take(
-    const Pass* run, const real* params, real* scratch, Py_ssize_t position, Py_ssize_t n
+    const Pass* run,
+    const real* params,
+    real* scratch,
+    Py_ssize_t position,
+    Py_ssize_t n,
+    bint sparse,  # IN   as in ascend
 ) noexcept nogil:
     """Carry n samples of the order forward and backward."""
     cdef const real* weights = <const real*> run.weights
     cdef Py_ssize_t s
-    gather(run, <const real*> run.Y, position, 0, n, scratch, False)
-    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, False)
+    gather(run, <const real*> run.Y, position, 0, n, scratch, sparse)
+    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
     block_errors(run.layers, run.last, scratch, run.rows, 0, n, run.cost, <real> run.scale)
     block_backward(
         params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
@@ -114,9 +138,10 @@ cdef void norms_of(
     const Pass* run, const real* params, real* scratch, bint per_layer, real* out
 ) noexcept nogil:
     cdef Py_ssize_t position, n, s, l
+    cdef bint sparse = mostly_zeros(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
-        take(run, params, scratch, position, n)
+        take(run, params, scratch, position, n, sparse)
         for s in range(n):
             if not per_layer:
                 out[position + s] = <real> norm(run.layers, run.last, scratch, run.rows, s)
@@ -143,21 +168,24 @@ cdef void gradient(const Pass* run, const Sum* total) noexcept nogil:
 cdef void gradient_of(
     const Pass* run, const Sum* total, const real* params, real* scratch
 ) noexcept nogil:
-    cdef real* deltas = scratch + run.rows * total_width(run.layers, run.last)
+    cdef Py_ssize_t units = total_width(run.layers, run.last), first = run.layers[1].unit
+    cdef real* deltas = scratch + run.rows * units
     cdef real* sizes
     cdef Py_ssize_t position, n
+    cdef bint sparse = mostly_zeros(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
-        take(run, params, scratch, position, n)
+        take(run, params, scratch, position, n, sparse)
         if total.norms != NULL:
             sizes = <real*> total.norms + position
             clip(run.layers, run.last, scratch, run.rows, 0, n, total.max_norm, sizes)
         if total.squared:  # (a_k delta_j)^2 = a_k^2 delta_j^2
-            square(2 * run.rows * total_width(run.layers, run.last), scratch)
+            square(run.rows * units, scratch)
+            square(run.rows * (units - first), deltas + run.rows * first)  # not the lists
         block_gradient(
             run.layers, run.last, scratch, deltas, run.rows, n,
             FROM_C if total.add or position else FROM_ZERO, <real> 1, <real*> run.turned, 0, 1,
-            <real*> total.grads, NULL, False,
+            <real*> total.grads, NULL, sparse,
         )  # fmt: skip
 
 
@@ -190,18 +218,15 @@ cdef void values_of(
 ) noexcept nogil:
     cdef const real* source = scratch
     cdef Py_ssize_t position, n, s, l, first = 1 if errors else 0
+    cdef bint sparse = mostly_zeros(run, 0, run.n)
     if errors:
         source += run.rows * total_width(run.layers, run.last)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         if errors:
-            take(run, params, scratch, position, n)
+            take(run, params, scratch, position, n, sparse)
         else:
-            for s in range(n):
-                load(
-                    run.inputs, run.order[position + s], scratch + s * run.layers[0].width
-                )
-            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, False)
+            ascend(run, params, scratch, position, n, sparse)
         for l in range(first, run.last + 1):
             for s in range(n):
                 copy(
@@ -229,10 +254,11 @@ cdef void samples_of(
     cdef const real* delta
     cdef const real* a
     cdef real* weights
-    cdef Py_ssize_t position, n, s, l, j
+    cdef Py_ssize_t position, n, s, l
+    cdef bint sparse = mostly_zeros(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
-        take(run, params, scratch, position, n)
+        take(run, params, scratch, position, n, sparse)
         for s in range(n):
             for l in range(1, run.last + 1):
                 layer = run.layers + l
@@ -240,16 +266,10 @@ cdef void samples_of(
                 a = scratch + place(run.layers, l - 1, run.rows, s)
                 copy(layer.fan_out, delta, row_of(out + l - 1, position + s, a))
                 weights = row_of(out + run.last + l - 1, position + s, a)
-                for j in range(layer.fan_out):
-                    times(layer.fan_in, delta[j], a, weights + j * layer.fan_in)
-
-
-cdef inline void times(
-    Py_ssize_t n, real factor, const real* source, real* target
-) noexcept nogil:
-    cdef Py_ssize_t k
-    for k in range(n):
-        target[k] = factor * source[k]
+                if real is float:
+                    outer_float(layer.fan_out, layer.fan_in, delta, a, weights)
+                else:
+                    outer_double(layer.fan_out, layer.fan_in, delta, a, weights)
 
 
 # -- back to the inputs --------------------------------------------------------------
@@ -274,14 +294,13 @@ cdef void pull_of(
     cdef real* deltas = scratch + run.rows * total_width(run.layers, run.last)
     cdef real* delta
     cdef Py_ssize_t position, n, s, j, times = top.fan_out if of_outputs else 1
+    cdef bint sparse = mostly_zeros(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         if of_outputs:
-            for s in range(n):
-                load(run.inputs, run.order[position + s], scratch + s * inputs.width)
-            block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, False)
+            ascend(run, params, scratch, position, n, sparse)
         else:
-            take(run, params, scratch, position, n)
+            take(run, params, scratch, position, n, sparse)
         for j in range(times):
             if of_outputs:  # the error of a cost that is output j itself
                 for s in range(n):
@@ -296,7 +315,7 @@ cdef void pull_of(
                 block_backward(
                     params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
                 )
-            layer_backward(
+            layer_backward(  # to where the lists were
                 n, first.fan_in, first.fan_out, first.width, inputs.width, params + first.offset,
                 deltas + place(run.layers, 1, run.rows, 0), <real*> run.turned, deltas,
             )  # fmt: skip
@@ -346,16 +365,20 @@ cdef void hessian_of(
     cdef real* turned = <real*> run.turned
     cdef Py_ssize_t position, n, l, s, i, at, below, size
     cdef const Layer* layer
+    cdef bint sparse = mostly_zeros(run, 0, run.n)
     for position from 0 <= position < run.n by rows:
         n = min(rows, run.n - position)
-        take(run, params, scratch, position, n)
+        take(run, params, scratch, position, n, sparse)
         for l in range(1, last + 1):
             layer, at, below = layers + l, rows * layers[l].unit, rows * layers[l - 1].unit
             size = n * layer.width
-            layer_forward(
-                FROM_ROW, n, layer.fan_in, layer.width, layers[l - 1].width, v + layer.offset,
-                scratch + below, dz + at,
-            )  # fmt: skip
+            if sparse and l == 1:
+                sparse_forward(layers, 0, n, v + layer.offset, scratch, deltas, dz + at)
+            else:
+                layer_forward(
+                    FROM_ROW, n, layer.fan_in, layer.width, layers[l - 1].width,
+                    v + layer.offset, scratch + below, dz + at,
+                )  # fmt: skip
             if l > 1:  # the inputs do not change
                 layer_forward(
                     FROM_C, n, layer.fan_in, layer.width, layers[l - 1].width,
@@ -396,9 +419,11 @@ cdef void hessian_of(
             times_curvature(<int> layers[l - 1].activation, size, scratch + below, work + below)
             for i in range(below, below + size):
                 ddelta[i] += work[i]
+        if sparse:  # where block_gradient looks for them
+            list_inputs(layers, 0, n, scratch, ddelta)
         block_gradient(
             layers, last, scratch, ddelta, rows, n, FROM_C if add or position else FROM_ZERO,
-            <real> 1, turned, 0, 1, out, NULL, False,
+            <real> 1, turned, 0, 1, out, NULL, sparse,
         )  # fmt: skip
         for l in range(2, last + 1):
             layer = layers + l

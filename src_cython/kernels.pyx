@@ -121,6 +121,8 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
     double squares_float(Py_ssize_t, const float*) noexcept
     double squares_double(Py_ssize_t, const double*) noexcept
+    void outer_float(Py_ssize_t, Py_ssize_t, const float*, const float*, float*) noexcept
+    void outer_double(Py_ssize_t, Py_ssize_t, const double*, const double*, double*) noexcept
     bint finite_float(Py_ssize_t, const float*) noexcept
     bint finite_double(Py_ssize_t, const double*) noexcept
     void dots_float(

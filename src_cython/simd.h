@@ -50,6 +50,8 @@
  * transpose(n, m, source, row, target, column) copies n rows of m values, `row` apart, to m rows
  * of n values, `column` apart.
  *
+ * outer(n_rows, n, d, a, C) computes C[j n + k] = d[j] a[k], for C at any address.
+ *
  * finite(n, values) is whether all of any n values are; squares(n, values) the sum of their
  * squares, in double.
  *

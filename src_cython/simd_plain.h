@@ -136,6 +136,13 @@ static double NAME(squares)(ptrdiff_t n, const REAL *values)
     return total;
 }
 
+static void NAME(outer)(
+    ptrdiff_t n_rows, ptrdiff_t n, const REAL *d, const REAL *a, REAL *C)
+{
+    for (ptrdiff_t j = 0; j < n_rows; j++)
+        for (ptrdiff_t k = 0; k < n; k++) C[j * n + k] = d[j] * a[k];
+}
+
 static int NAME(finite)(ptrdiff_t n, const REAL *values)
 {
     REAL bad = 0;

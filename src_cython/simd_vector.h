@@ -583,6 +583,15 @@ typedef double NAME(wide) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef REAL NAME(narrow) __attribute__((
     vector_size(VECTOR_BYTES / sizeof(double) * sizeof(REAL)), may_alias, aligned(sizeof(REAL))));
 
+static inline NAME(wide) NAME(widened)(const REAL *values)
+{
+#if defined(__AVX512VL__) && MANTISSA_BITS == 23 /* gcc 12 converts halves */
+    return (NAME(wide))_mm512_cvtps_pd(_mm256_loadu_ps(values));
+#else
+    return __builtin_convertvector(*(const NAME(narrow) *)values, NAME(wide));
+#endif
+}
+
 static double NAME(squares)(ptrdiff_t n, const REAL *values)
 {
     enum { STEP = VECTOR_BYTES / sizeof(double) };
@@ -591,14 +600,34 @@ static double NAME(squares)(ptrdiff_t n, const REAL *values)
     ptrdiff_t i = 0;
     for (; i + 4 * STEP <= n; i += 4 * STEP)
         UNROLL for (int v = 0; v < 4; v++) {
-            const NAME(wide) x = __builtin_convertvector(
-                *(const NAME(narrow) *)(values + i + v * STEP), NAME(wide));
+            const NAME(wide) x = NAME(widened)(values + i + v * STEP);
             sums[v] += x * x;
         }
+    for (; i + STEP <= n; i += STEP) {
+        const NAME(wide) x = NAME(widened)(values + i);
+        sums[0] += x * x;
+    }
     sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     for (int v = 0; v < STEP; v++) total += sums[0][v];
     for (; i < n; i++) total += (double)values[i] * (double)values[i];
     return total;
+}
+
+static void NAME(outer)(
+    ptrdiff_t n_rows, ptrdiff_t n, const REAL *d, const REAL *a, REAL *C)
+{
+    for (ptrdiff_t j = 0; j < n_rows; j++, C += n) {
+        const REAL factor = d[j];
+        if (n < SIZE) {
+            for (ptrdiff_t k = 0; k < n; k++) C[k] = factor * a[k];
+            continue;
+        }
+        /* The first vector, then whole lines, then the last: what overlaps is the same. */
+        ptrdiff_t k = (ptrdiff_t)(-(uintptr_t)C % VECTOR_BYTES / sizeof(REAL));
+        *(LOOSE *)C = factor * *(const LOOSE *)a;
+        for (; k + SIZE <= n; k += SIZE) *(LOOSE *)(C + k) = factor * *(const LOOSE *)(a + k);
+        *(LOOSE *)(C + n - SIZE) = factor * *(const LOOSE *)(a + n - SIZE);
+    }
 }
 
 static int NAME(finite)(ptrdiff_t n, const REAL *values)

@@ -6,7 +6,7 @@ from test_equivalence import Block, both_dtypes
 from tolerances import STEPS
 from twins import flat, same_parameters, twins
 
-from fastbp import Dataset, _threads
+from fastbp import Dataset, _threads, gradients, parameters
 from fastbp._dispatch import core
 from fastbp.functions import COSTS
 
@@ -121,3 +121,62 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(batch, decay, dtype):
     assert all(epoch(parts, batch) == alone for parts in (2, 3, 7))
     in_blocks = epoch(1, 5)
     assert all(epoch(parts, 5) == in_blocks for parts in (2, 3, 7))
+
+
+BLOCK = 17  # samples: the last of a block has no second one
+FORMS = {
+    "gradient": lambda net, data: gradients.gradient(
+        net, data, sample_weight=np.linspace(0, 2, len(data))
+    ),
+    "moment": gradients.gradient_second_moment,
+    "clipped": lambda net, data: gradients.clipped_gradient(net, data, 0.5),
+    "norms": lambda net, data: gradients.per_sample_gradient_norms(net, data, per_layer=True),
+    "activations": gradients.activations,
+    "deltas": gradients.deltas,
+    "each": lambda net, data: gradients.per_sample_gradients(
+        net,
+        data,
+        flat=True,
+        out=np.full((len(data), len(gradients.flatten(net))), np.nan, net.dtype),
+    ),
+    "inputs": gradients.input_gradient,
+    "jacobian": gradients.jacobian,
+    "hessian": lambda net, data: gradients.hessian_vector_product(
+        net, data, np.random.default_rng(3).standard_normal(len(gradients.flatten(net)))
+    ),
+}
+
+
+def numbers(result):
+    """Return all numbers of a result, however nested, as one array."""
+    if isinstance(result, np.ndarray):
+        return result.ravel()
+    return np.concatenate([numbers(part) for part in result])
+
+
+@both_dtypes
+@pytest.mark.parametrize("sizes", [case[0] for case in CASES.args[1]], ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_are_the_same_bits(form, sizes, dtype, monkeypatch):
+    """Entered once, behind full samples, or three times, in blocks that are alike."""
+    n = 3 * BLOCK
+    X, Y = samples(sizes, 2 * n + BLOCK + 4)
+    X[:LOOKED_AT] = np.random.default_rng(1).uniform(-1, 1, (LOOKED_AT, sizes[0]))
+    _, net = twins(sizes, "CrossEntropyCost", dtype)
+    layout = parameters.layout(tuple(sizes), np.dtype(dtype))
+    aligned = parameters._aligned
+
+    def poisoned(length, dtype):
+        array = aligned(length, dtype)
+        array[:] = np.nan
+        return array
+
+    monkeypatch.setattr(parameters, "_aligned", poisoned)
+    monkeypatch.setattr(layout, "block_rows", BLOCK)
+    found = []
+    for rows in (len(X), n):
+        monkeypatch.setattr(layout, "rows_per_call", rows)
+        found.append(numbers(FORMS[form](net, Dataset(X, Y))))
+    assert np.isfinite(found[0]).all()
+    assert np.abs(found[0]).max() > 0
+    assert found[0].tobytes() == found[1].tobytes()

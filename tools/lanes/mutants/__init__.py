@@ -22,7 +22,7 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 TESTS = {
     "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
     "src_cython/functions.pxi": ["training", "gradient_forms"],
-    "src_cython/gradients.pxi": ["gradient_forms", "training"],
+    "src_cython/gradients.pxi": ["gradient_forms", "sparse", "training"],
     "src_cython/layers.pxi": ["equivalence", "training", "gradient_forms", "threads", "contract"],
     "src_cython/passes.pxi": [
         "equivalence",

@@ -174,10 +174,18 @@ BUGS = {
         "src_cython/gradients.pxi",
         [
             (
-                "for j in range(layer.fan_out):\n                    times",
-                "for j in range(layer.fan_out - 1):\n                    times",
+                "outer_double(layer.fan_out, layer.fan_in",
+                "outer_double(layer.fan_out - 1, layer.fan_in",
             )
         ],
+    ),
+    "gradients of samples: the last vector of a row is left out": (
+        "src_cython/simd_vector.h",
+        [("        *(LOOSE *)(C + n - SIZE) = factor * *(const LOOSE *)(a + n - SIZE);\n", "")],
+    ),
+    "gradients of samples: rows without their first vector": (
+        "src_cython/simd_vector.h",
+        [("        *(LOOSE *)C = factor * *(const LOOSE *)a;\n", "")],
     ),
     "the Jacobian without the slope of the outputs": (
         "src_cython/gradients.pxi",
@@ -514,6 +522,36 @@ BUGS = {
     "sparse: what is left of whole vectors has no place": (
         "src_cython/simd_vector.h",
         [("found += (a[i] != 0) | (b[i] != 0)", "found += (a[i] != 0)")],
+    ),
+    "sparse: moments square the lists": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "square(run.rows * (units - first), deltas + run.rows * first)",
+                "square(run.rows * units, deltas)",
+            )
+        ],
+    ),
+    "sparse: moments without the squares of errors": (
+        "src_cython/gradients.pxi",
+        [("square(run.rows * (units - first), deltas + run.rows * first)", "pass")],
+    ),
+    "sparse: activations alone go by no lists": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "list_inputs(\n            run.layers, 0, n, scratch, scratch",
+                "list_inputs(\n            run.layers, 0, 0, scratch, scratch",
+            )
+        ],
+    ),
+    "sparse: the Hessian's sum goes by no lists": (
+        "src_cython/gradients.pxi",
+        [("list_inputs(layers, 0, n, scratch, ddelta)", "pass")],
+    ),
+    "sparse: the Hessian goes along the parameters": (
+        "src_cython/gradients.pxi",
+        [("sparse_forward(layers, 0, n, v +", "sparse_forward(layers, 0, n, params +")],
     ),
     "sparse: threads cut pairs": (
         "src_cython/passes.pxi",
