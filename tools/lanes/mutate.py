@@ -19,7 +19,7 @@ _LEFT_OUT = "not killed and not memory and not ctrl_c"
 # A bug may let a program wait for ever. What is still running after so many seconds has as many
 # times as long as the same tests take without the bug, here and now, before it is said to hang.
 _PATIENCE = 120.0
-_TIMES = 10
+_TIMES = 5
 
 
 def run(options):

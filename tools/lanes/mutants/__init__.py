@@ -23,7 +23,14 @@ TESTS = {
     "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
     "src_cython/functions.pxi": ["training", "gradient_forms"],
     "src_cython/gradients.pxi": ["gradient_forms", "training"],
-    "src_cython/layers.pxi": ["equivalence", "training", "gradient_forms", "threads", "contract"],
+    "src_cython/layers.pxi": [
+        "equivalence",
+        "training",
+        "gradient_forms",
+        "bad_input",
+        "threads",
+        "contract",
+    ],
     "src_cython/passes.pxi": [
         "equivalence",
         "sparse",
