@@ -138,7 +138,7 @@ cdef void norms_of(
     const Pass* run, const real* params, real* scratch, bint per_layer, real* out
 ) noexcept nogil:
     cdef Py_ssize_t position, n, s, l
-    cdef bint sparse = mostly_zeros(run, 0, run.n)
+    cdef bint sparse = lists_pay(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         take(run, params, scratch, position, n, sparse)
@@ -172,7 +172,7 @@ cdef void gradient_of(
     cdef real* deltas = scratch + run.rows * units
     cdef real* sizes
     cdef Py_ssize_t position, n
-    cdef bint sparse = mostly_zeros(run, 0, run.n)
+    cdef bint sparse = lists_pay(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         take(run, params, scratch, position, n, sparse)
@@ -218,7 +218,7 @@ cdef void values_of(
 ) noexcept nogil:
     cdef const real* source = scratch
     cdef Py_ssize_t position, n, s, l, first = 1 if errors else 0
-    cdef bint sparse = mostly_zeros(run, 0, run.n)
+    cdef bint sparse = lists_pay(run, 0, run.n)
     if errors:
         source += run.rows * total_width(run.layers, run.last)
     for position from 0 <= position < run.n by run.rows:
@@ -255,7 +255,7 @@ cdef void samples_of(
     cdef const real* a
     cdef real* weights
     cdef Py_ssize_t position, n, s, l
-    cdef bint sparse = mostly_zeros(run, 0, run.n)
+    cdef bint sparse = lists_pay(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         take(run, params, scratch, position, n, sparse)
@@ -294,7 +294,7 @@ cdef void pull_of(
     cdef real* deltas = scratch + run.rows * total_width(run.layers, run.last)
     cdef real* delta
     cdef Py_ssize_t position, n, s, j, times = top.fan_out if of_outputs else 1
-    cdef bint sparse = mostly_zeros(run, 0, run.n)
+    cdef bint sparse = lists_pay(run, 0, run.n)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         if of_outputs:
@@ -365,7 +365,7 @@ cdef void hessian_of(
     cdef real* turned = <real*> run.turned
     cdef Py_ssize_t position, n, l, s, i, at, below, size
     cdef const Layer* layer
-    cdef bint sparse = mostly_zeros(run, 0, run.n)
+    cdef bint sparse = lists_pay(run, 0, run.n)
     for position from 0 <= position < run.n by rows:
         n = min(rows, run.n - position)
         take(run, params, scratch, position, n, sparse)

@@ -1,5 +1,6 @@
 """Ctrl-C and exceptions amid training: the state left is that after a whole mini-batch."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -65,6 +66,9 @@ class CtrlC:
     @contextmanager
     def expected(self):
         """See that KeyboardInterrupt ends the block, within patience."""
+        # Python loses what is raised in a weak reference's callback, as the collector runs one for
+        # each thread of an earlier test; such a collection in the block is where the signal lands.
+        gc.collect()
         handler = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             with pytest.raises(KeyboardInterrupt):

@@ -276,6 +276,8 @@ def lacking():
         return "without glibc: no failing allocations"
     if compiler() is None:
         return "without a C compiler: no failing allocations"
+    if os.environ.get("LD_PRELOAD"):
+        return "beside a sanitizer, whose allocations they would be: no failing allocations"
     return "" if SOURCE.exists() else f"without {SOURCE.name}: no failing allocations"
 
 

@@ -414,10 +414,6 @@ BUGS = {
         "src_cython/public_arrays.pxi",
         [("    if type(array) is not NDARRAY:\n        return False\n", "")],
     ),
-    "the gate of the core takes misaligned arrays": (
-        "src_cython/public_arrays.pxi",
-        [("        and <uintptr_t> view.buf % view.itemsize == 0\n", "")],
-    ),
     "the core does not look whether a layer is missing": (
         "src_cython/public_arrays.pxi",
         [
