@@ -90,7 +90,10 @@ BUGS = {
         "src_cython/simd_vector.h",
         [("while (n_rows > 0)", "while (n_rows > 1)")],
     ),
-    "long sums start anew": ("src_cython/simd_vector.h", [("done && from != TO_C ? FROM_C : from", "from")]),
+    "long sums start anew": (
+        "src_cython/simd_vector.h",
+        [("done && from != TO_C ? FROM_C : from", "from")],
+    ),
     "a packed panel repeats its first row": (
         "src_cython/simd_vector.h",
         [
@@ -204,12 +207,15 @@ BUGS = {
             )
         ],
     ),
-    "no curvature": ("src_cython/functions.pxi", [("factor[j] *= 1 - 2 * a[j]", "factor[j] *= 1")]),
+    "no curvature": (
+        "src_cython/functions.pxi",
+        [("factor[j] *= one - two * a[j]", "factor[j] *= one")],
+    ),
     "the change of the quadratic cost's error has no slope": (
         "src_cython/functions.pxi",
         [("        times_slope(activation, 1, n, n, a, change)\n", "")],
     ),
-    "tanh has no slope": ("src_cython/functions.pxi", [("(1 - a[j]) * (1 + a[j])", "1")]),
+    "tanh has no slope": ("src_cython/functions.pxi", [("(one - a[j]) * (one + a[j])", "one")]),
     "leaky neurons leak nothing on the way back": (
         "src_cython/functions.pxi",
         [("<real> 1 if a[j] > 0 else <real> LEAK", "<real> 1 if a[j] > 0 else <real> 0")],
@@ -276,7 +282,12 @@ BUGS = {
     ),
     "biases do not take the sums of many samples": (
         "src_cython/layers.pxi",
-        [("delta, width, bias, width, NULL, one, NULL)", "delta, width, bias, width, NULL, 0, NULL)")],
+        [
+            (
+                "delta, width, bias, width, NULL, one, NULL)",
+                "delta, width, bias, width, NULL, 0, NULL)",
+            )
+        ],
     ),
     "columns beyond the first panel start from its row": (
         "src_cython/simd_vector.h",
@@ -501,7 +512,7 @@ BUGS = {
     "sparse: no decay": ("src_cython/sparse.pxi", [("G[i] *= scale", "G[i] *= 1")]),
     "sparse: gradients are added to what was there": (
         "src_cython/sparse.pxi",
-        [("clear((stop - low) * width, G", "clear(0, G")],
+        [("clear((stop - low) * width, sums", "clear(0, sums")],
     ),
     "sparse: the last row of a strip is skipped": (
         "src_cython/sparse.pxi",
