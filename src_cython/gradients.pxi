@@ -14,13 +14,7 @@ cdef void ascend(
     bint sparse,  # IN   whether to go by lists of the inputs (sparse.pxi)
 ) noexcept nogil:
     """Carry n samples of the order forward; they need no targets."""
-    cdef Py_ssize_t s
-    for s in range(n):
-        load(run.inputs, run.order[position + s], scratch + s * run.layers[0].width)
-    if sparse:
-        list_inputs(
-            run.layers, 0, n, scratch, scratch + run.rows * total_width(run.layers, run.last)
-        )
+    gather_inputs(run, position, 0, n, scratch, sparse)
     block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
 
 
@@ -77,37 +71,45 @@ cdef inline double squares(Py_ssize_t n, const real* values) noexcept nogil:
         return squares_double(n, values)
 
 
-cdef double layer_squares(
-    const Layer* layers,
-    Py_ssize_t last,
+cdef const real* layer_inputs(
+    const Pass* run,
+    Py_ssize_t position,  # of sample 0 of scratch in the order
     const real* scratch,
-    Py_ssize_t rows,
     Py_ssize_t s,
     Py_ssize_t l,
 ) noexcept nogil:
+    """Return the inputs of layer l; the first's from the source, of which lists leave out some."""
+    if l == 1:
+        return sample(run.inputs, nth(run, position + s), <real*> run.turned)
+    return scratch + place(run.layers, l - 1, run.rows, s)
+
+
+cdef double layer_squares(
+    const Pass* run, Py_ssize_t position, const real* scratch, Py_ssize_t s, Py_ssize_t l
+) noexcept nogil:
     """Return the squared norm of sample s's gradient by the parameters of layer l."""
-    cdef const real* deltas = scratch + rows * total_width(layers, last)
-    return squares(layers[l].fan_out, deltas + place(layers, l, rows, s)) * (
-        1 + squares(layers[l].fan_in, scratch + place(layers, l - 1, rows, s))
+    cdef const Layer* layer = run.layers + l
+    cdef const real* deltas = scratch + run.rows * total_width(run.layers, run.last)
+    return squares(layer.fan_out, deltas + place(run.layers, l, run.rows, s)) * (
+        1 + squares(layer.fan_in, layer_inputs(run, position, scratch, s, l))
     )
 
 
 cdef double norm(
-    const Layer* layers, Py_ssize_t last, const real* scratch, Py_ssize_t rows, Py_ssize_t s
+    const Pass* run, Py_ssize_t position, const real* scratch, Py_ssize_t s
 ) noexcept nogil:
     """Return the norm of sample s's gradient."""
     cdef double total = 0
     cdef Py_ssize_t l
-    for l in range(1, last + 1):
-        total += layer_squares(layers, last, scratch, rows, s, l)
+    for l in range(1, run.last + 1):
+        total += layer_squares(run, position, scratch, s, l)
     return sqrt(total)
 
 
 cdef void clip(
-    const Layer* layers,
-    Py_ssize_t last,
+    const Pass* run,
+    Py_ssize_t position,  # of sample 0 of scratch in the order
     real* scratch,
-    Py_ssize_t rows,
     Py_ssize_t first,
     Py_ssize_t n,
     double most,
@@ -117,11 +119,11 @@ cdef void clip(
     cdef Py_ssize_t s
     cdef double size
     for s in range(first, first + n):
-        size = norm(layers, last, scratch, rows, s)
+        size = norm(run, position, scratch, s)
         if norms != NULL:
             norms[s - first] = <real> size
         if size > most:
-            scale_errors(layers, last, scratch, rows, s, <real> (most / size))
+            scale_errors(run.layers, run.last, scratch, run.rows, s, <real> (most / size))
 
 
 cdef void norms(const Pass* run, bint per_layer, void* out) noexcept nogil:
@@ -144,11 +146,11 @@ cdef void norms_of(
         take(run, params, scratch, position, n, sparse)
         for s in range(n):
             if not per_layer:
-                out[position + s] = <real> norm(run.layers, run.last, scratch, run.rows, s)
+                out[position + s] = <real> norm(run, position, scratch, s)
                 continue
             for l in range(1, run.last + 1):
                 out[(position + s) * run.last + l - 1] = <real> sqrt(
-                    layer_squares(run.layers, run.last, scratch, run.rows, s, l)
+                    layer_squares(run, position, scratch, s, l)
                 )
 
 
@@ -178,7 +180,7 @@ cdef void gradient_of(
         take(run, params, scratch, position, n, sparse)
         if total.norms != NULL:
             sizes = <real*> total.norms + position
-            clip(run.layers, run.last, scratch, run.rows, 0, n, total.max_norm, sizes)
+            clip(run, position, scratch, 0, n, total.max_norm, sizes)
         if total.squared:  # (a_k delta_j)^2 = a_k^2 delta_j^2
             square(run.rows * units, scratch)
             square(run.rows * (units - first), deltas + run.rows * first)  # not the lists
@@ -216,11 +218,10 @@ cdef void values(const Pass* run, bint errors, const Rows* out) noexcept nogil:
 cdef void values_of(
     const Pass* run, bint errors, const Rows* out, const real* params, real* scratch
 ) noexcept nogil:
-    cdef const real* source = scratch
+    cdef const real* deltas = scratch + run.rows * total_width(run.layers, run.last)
+    cdef const real* value
     cdef Py_ssize_t position, n, s, l, first = 1 if errors else 0
     cdef bint sparse = lists_pay(run, 0, run.n)
-    if errors:
-        source += run.rows * total_width(run.layers, run.last)
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         if errors:
@@ -229,11 +230,11 @@ cdef void values_of(
             ascend(run, params, scratch, position, n, sparse)
         for l in range(first, run.last + 1):
             for s in range(n):
-                copy(
-                    run.layers[l].fan_out,
-                    source + place(run.layers, l, run.rows, s),
-                    row_of(out + l - first, position + s, source),
-                )
+                if errors:
+                    value = deltas + place(run.layers, l, run.rows, s)
+                else:
+                    value = layer_inputs(run, position, scratch, s, l + 1)
+                copy(run.layers[l].fan_out, value, row_of(out + l - first, position + s, value))
 
 
 cdef void samples(const Pass* run, const Rows* out) noexcept nogil:
@@ -263,7 +264,7 @@ cdef void samples_of(
             for l in range(1, run.last + 1):
                 layer = run.layers + l
                 delta = deltas + place(run.layers, l, run.rows, s)
-                a = scratch + place(run.layers, l - 1, run.rows, s)
+                a = layer_inputs(run, position, scratch, s, l)
                 copy(layer.fan_out, delta, row_of(out + l - 1, position + s, a))
                 weights = row_of(out + run.last + l - 1, position + s, a)
                 if real is float:
@@ -420,7 +421,7 @@ cdef void hessian_of(
             for i in range(below, below + size):
                 ddelta[i] += work[i]
         if sparse:  # where block_gradient looks for them
-            list_inputs(layers, 0, n, scratch, ddelta)
+            copy(n * layers[0].width, deltas, ddelta)
         block_gradient(
             layers, last, scratch, ddelta, rows, n, FROM_C if add or position else FROM_ZERO,
             <real> 1, turned, 0, 1, out, NULL, sparse,

@@ -98,10 +98,10 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip
     Py_ssize_t list_nonzeros_float(
-        Py_ssize_t, const float*, const float*, uint16_t*
+        Py_ssize_t, const float*, const float*, uint16_t*, float*, float*
     ) noexcept  # fmt: skip
     Py_ssize_t list_nonzeros_double(
-        Py_ssize_t, const double*, const double*, uint16_t*
+        Py_ssize_t, const double*, const double*, uint16_t*, double*, double*
     ) noexcept  # fmt: skip
     void sum_listed_float(
         Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, Py_ssize_t,
@@ -111,11 +111,11 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, Py_ssize_t,
         const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip
-    void add_listed_float(
+    Py_ssize_t add_listed_float(
         Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, Py_ssize_t,
         const float*, Py_ssize_t, float*, Py_ssize_t
     ) noexcept  # fmt: skip
-    void add_listed_double(
+    Py_ssize_t add_listed_double(
         Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, Py_ssize_t,
         const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip

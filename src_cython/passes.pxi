@@ -28,19 +28,35 @@ cdef void forward_of(
 ) noexcept nogil:
     cdef const Layer* last = run.layers + run.last
     cdef const real* a = scratch + run.rows * last.unit
-    cdef real* lists = scratch + run.rows * total_width(run.layers, run.last)
     cdef bint sparse = lists_pay(run, start, stop)
     cdef Py_ssize_t s, n
     while start < stop:
         n = min(run.rows, stop - start)
-        for s in range(n):
-            load(run.inputs, start + s, scratch + s * run.layers[0].width)
-        if sparse:
-            list_inputs(run.layers, 0, n, scratch, lists)
+        gather_inputs(run, start, 0, n, scratch, sparse)
         block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
         for s in range(n):
             copy(last.fan_out, a + s * last.width, out + (start + s) * last.fan_out)
         start += n
+
+
+cdef void gather_inputs(
+    const Pass* run,
+    Py_ssize_t position,  # of sample 0 of scratch in the order
+    Py_ssize_t first,
+    Py_ssize_t n,
+    real* scratch,  # OUT  activations of layer 0
+    bint sparse,    # IN   whether by lists (sparse.pxi)
+) noexcept nogil:
+    """Bring the inputs of n samples, from the first on, to where forward expects them."""
+    cdef Py_ssize_t s
+    if sparse:
+        list_inputs(
+            run, position, first, n, scratch,
+            scratch + run.rows * total_width(run.layers, run.last),
+        )  # fmt: skip
+        return
+    for s in range(first, first + n):
+        load(run.inputs, nth(run, position + s), scratch + s * run.layers[0].width)
 
 
 cdef void gather(
@@ -50,7 +66,7 @@ cdef void gather(
     Py_ssize_t first,
     Py_ssize_t n,
     real* scratch,  # OUT  activations of layer 0, and targets in place of the last delta
-    bint sparse,    # IN   whether to make lists of the inputs (sparse.pxi)
+    bint sparse,    # IN   as in gather_inputs
 ) noexcept nogil:
     """Bring n samples, from the first on, to where forward and backward expect them."""
     cdef const Layer* out = run.layers + run.last
@@ -60,9 +76,7 @@ cdef void gather(
     for s in range(first, first + n):
         i = run.order[position + s]
         copy(out.fan_out, Y + i * out.fan_out, delta + s * out.width)
-        load(run.inputs, i, scratch + s * run.layers[0].width)
-    if sparse:
-        list_inputs(run.layers, first, n, scratch, deltas)
+    gather_inputs(run, position, first, n, scratch, sparse)
 
 
 cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_in) noexcept nogil:
@@ -152,9 +166,7 @@ cdef Py_ssize_t train_of(
             for s in range(own, own + n_own):
                 scale_errors(layers, last, scratch, rows, s, weights[run.order[position + s]])
         if steps.max_norm < INFINITY:
-            clip(
-                layers, last, scratch, rows, own, n_own, steps.max_norm * fabs(step), <real*> NULL
-            )
+            clip(run, position, scratch, own, n_own, steps.max_norm * fabs(step), <real*> NULL)
         if parts > 1 and not meet(steps.team, parts):
             break
         if plain and position == first and count == end - first:

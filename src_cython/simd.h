@@ -33,14 +33,15 @@
  * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
  * no operand: columns may be computed twice.
  *
- * list_nonzeros(n, a, b, which) writes to which the places below n < 2^16 where a or b is not 0, and
- * returns how many there are; which has room for n in whole lines. For these places p, and 1 or 2
- * samples s,
+ * list_nonzeros(n, a, b, which, A, B) writes to which the places below n < 2^16 where a or b is not
+ * 0, and 2^16 - 1 after these, to A and B what is there, and returns how many there are. Each has
+ * room for n + 1 in whole lines; A may be a, B may be b. For the k-th of these places, p = which[k], and 1 or 2 samples s,
  *
  *   sum_listed(n_samples, n_columns, n, which, X, x_row, Y, y_row, Z, z_row) adds
- *   X[s x_row + p] Y[p y_row + j] to Z[s z_row + j], and
- *   add_listed(n_samples, n_columns, n, which, X, x_row, D, d_row, C, c_row) adds
- *   X[s x_row + p] D[s d_row + j] to C[p c_row + j].
+ *   X[s x_row + k] Y[p y_row + j] to Z[s z_row + j], and
+ *   add_listed(n_samples, n_columns, stop, which, X, x_row, D, d_row, C, c_row) adds
+ *   X[s x_row + k] D[s d_row + j] to C[p c_row + j], and returns of how many places: those
+ *   before stop.
  *
  * Columns and alignment are those of multiply, and so is the order of sums: the same bits. Two
  * samples share the loads and stores of the rows that both need.
@@ -124,10 +125,15 @@ static inline void fastbp_restore(fastbp_mode before) { (void)before; }
 
 static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 {
-    for (int i = rows * ahead->lines; i > 0 && ahead->n > 0; i -= 8) {
-        FASTBP_PREFETCH(ahead->rows + *ahead->which * ahead->row_bytes + ahead->done);
-        ahead->done += FASTBP_LINE;
-        if (ahead->done >= ahead->row_bytes) {
+    ptrdiff_t left = (rows * ahead->lines + 7) / 8 * FASTBP_LINE;
+    while (left > 0 && ahead->n > 0) {
+        const char *const row = ahead->rows + *ahead->which * ahead->row_bytes;
+        ptrdiff_t done = ahead->done;
+        const ptrdiff_t end = left < ahead->row_bytes - done ? done + left : ahead->row_bytes;
+        left -= end - done;
+        for (; done < end; done += FASTBP_LINE) FASTBP_PREFETCH(row + done);
+        ahead->done = done;
+        if (done >= ahead->row_bytes) {
             ahead->done = 0;
             ahead->which++;
             ahead->n--;

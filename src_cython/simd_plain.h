@@ -49,27 +49,33 @@ static void NAME(sum_listed)(
     for (ptrdiff_t p = 0; p < n; p++)
         for (ptrdiff_t s = 0; s < n_samples; s++)
             for (ptrdiff_t j = 0; j < n_columns; j++)
-                Z[s * z_row + j] += X[s * x_row + which[p]] * Y[which[p] * y_row + j];
+                Z[s * z_row + j] += X[s * x_row + p] * Y[which[p] * y_row + j];
 }
 
-static void NAME(add_listed)(
-    ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
+static ptrdiff_t NAME(add_listed)(
+    ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t stop, const uint16_t *which,
     const REAL *X, ptrdiff_t x_row, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)
 {
-    for (ptrdiff_t p = 0; p < n; p++)
+    ptrdiff_t p = 0;
+    for (; which[p] < stop; p++)
         for (ptrdiff_t s = 0; s < n_samples; s++)
             for (ptrdiff_t j = 0; j < n_columns; j++)
-                C[which[p] * c_row + j] += X[s * x_row + which[p]] * D[s * d_row + j];
+                C[which[p] * c_row + j] += X[s * x_row + p] * D[s * d_row + j];
+    return p;
 }
 
 static ptrdiff_t NAME(list_nonzeros)(
-    ptrdiff_t n, const REAL *a, const REAL *b, uint16_t *which)
+    ptrdiff_t n, const REAL *a, const REAL *b, uint16_t *which, REAL *A, REAL *B)
 {
     ptrdiff_t found = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
+        const int some = (a[i] != 0) | (b[i] != 0);
         which[found] = (uint16_t)i;
-        found += (a[i] != 0) | (b[i] != 0);
+        A[found] = a[i];
+        B[found] = b[i];
+        found += some;
     }
+    which[found] = UINT16_MAX;
     return found;
 }
 

@@ -422,7 +422,7 @@ static REAL NAME(combine)(
         for (ptrdiff_t p = 0; p < n; p++) {                                                  \
             const VEC *const y = (const VEC *)(Y + which[p] * y_row);                        \
             UNROLL for (int s = 0; s < SAMPLES; s++) {                                       \
-                const REAL x = X[s * x_row + which[p]];                                      \
+                const REAL x = X[s * x_row + p];                                             \
                 UNROLL for (int v = 0; v < COLUMNS; v++) acc[s][v] += x * y[v];              \
             }                                                                                \
         }                                                                                    \
@@ -438,12 +438,12 @@ static REAL NAME(combine)(
         UNROLL for (int s = 0; s < SAMPLES; s++)                                             \
             UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
                 step[s][v] = ((const VEC *)(D + s * d_row))[v];                              \
-        for (ptrdiff_t p = 0; p < n; p++) {                                                  \
+        for (p = 0; which[p] < stop; p++) {                                                  \
             VEC *const c = (VEC *)(C + which[p] * c_row);                                    \
             VEC acc[COLUMNS];                                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] = c[v];                          \
             UNROLL for (int s = 0; s < SAMPLES; s++) {                                       \
-                const REAL x = X[s * x_row + which[p]];                                      \
+                const REAL x = X[s * x_row + p];                                             \
                 UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] += x * step[s][v];           \
             }                                                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) c[v] = acc[v];                          \
@@ -475,10 +475,11 @@ static void NAME(sum_listed)(
     }
 }
 
-static void NAME(add_listed)(
-    ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
+static ptrdiff_t NAME(add_listed)(
+    ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t stop, const uint16_t *which,
     const REAL *X, ptrdiff_t x_row, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)
 {
+    ptrdiff_t p = 0;
     for (ptrdiff_t left = n_columns / SIZE, columns; left > 0; left -= columns) {
         columns = left < 4 ? left : 4;
         if (n_samples == 2) switch (columns) { LISTED(ADD_LISTED, 2) }
@@ -486,26 +487,37 @@ static void NAME(add_listed)(
         D += columns * SIZE;
         C += columns * SIZE;
     }
+    return p;
 }
 
 static ptrdiff_t NAME(list_nonzeros)(
-    ptrdiff_t n, const REAL *a, const REAL *b, uint16_t *which)
+    ptrdiff_t n, const REAL *a, const REAL *b, uint16_t *which, REAL *A, REAL *B)
 {
     ptrdiff_t found = 0, i = 0;
 #ifdef __AVX512VL__
+#define SOME(type, x) _mm512_cmp_##type##_mask(x, _mm512_setzero_##type(), _CMP_NEQ_UQ)
     __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for (; i + 16 <= n; i += 16) {
 #if MANTISSA_BITS == 23
-#define SOME(x)                                                                              \
-    _mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_setzero_ps(), _CMP_NEQ_UQ)
-        const __mmask16 some = SOME(a + i) | SOME(b + i);
+        const __m512 x = _mm512_loadu_ps(a + i), y = _mm512_loadu_ps(b + i);
+        const __mmask16 some = SOME(ps, x) | SOME(ps, y);
 #else
-#define SOME(x)                                                                              \
-    _mm512_cmp_pd_mask(_mm512_loadu_pd(x), _mm512_setzero_pd(), _CMP_NEQ_UQ)
-        const __mmask16 some = (__mmask16)(
-            (SOME(a + i) | SOME(b + i)) | (SOME(a + i + 8) | SOME(b + i + 8)) << 8);
+        const __m512d x = _mm512_loadu_pd(a + i), x_8 = _mm512_loadu_pd(a + i + 8);
+        const __m512d y = _mm512_loadu_pd(b + i), y_8 = _mm512_loadu_pd(b + i + 8);
+        const __mmask8 low = SOME(pd, x) | SOME(pd, y), high = SOME(pd, x_8) | SOME(pd, y_8);
+        const __mmask16 some = (__mmask16)(low | high << 8);
 #endif
         if (some) {
+#if MANTISSA_BITS == 23
+            _mm512_storeu_ps(A + found, _mm512_maskz_compress_ps(some, x));
+            _mm512_storeu_ps(B + found, _mm512_maskz_compress_ps(some, y));
+#else
+            const ptrdiff_t next = found + __builtin_popcount(low);
+            _mm512_storeu_pd(A + found, _mm512_maskz_compress_pd(low, x));
+            _mm512_storeu_pd(B + found, _mm512_maskz_compress_pd(low, y));
+            _mm512_storeu_pd(A + next, _mm512_maskz_compress_pd(high, x_8));
+            _mm512_storeu_pd(B + next, _mm512_maskz_compress_pd(high, y_8));
+#endif
             _mm256_storeu_si256(
                 (__m256i *)(which + found),
                 _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(some, places)));
@@ -516,9 +528,13 @@ static ptrdiff_t NAME(list_nonzeros)(
 #undef SOME
 #endif
     for (; i < n; i++) {
+        const int some = (a[i] != 0) | (b[i] != 0);
         which[found] = (uint16_t)i;
-        found += (a[i] != 0) | (b[i] != 0);
+        A[found] = a[i];
+        B[found] = b[i];
+        found += some;
     }
+    which[found] = UINT16_MAX;
     return found;
 }
 

@@ -3,7 +3,8 @@
 #
 # For each pair of samples, an even one and the next, there is a list of uint16: at how many
 # places one of both is not 0, and which. It lies where the errors of the inputs would be, which
-# nothing asks for, in the row of the even sample.
+# nothing asks for, in the row of the even sample. What is at these places of the inputs, and
+# that alone, lies where all inputs of the two would be.
 
 cdef enum:
     LEAST_INPUTS = 64
@@ -11,6 +12,11 @@ cdef enum:
     LOOKED_AT = 16  # samples
     STRIP_BYTES = 32768  # of rows that stay in a near cache while all samples pass
     LEAST_STRIP = 64  # rows
+
+
+cdef inline Py_ssize_t nth(const Pass* run, Py_ssize_t position) noexcept nogil:
+    """Return which sample that is."""
+    return position if run.order == NULL else run.order[position]
 
 
 cdef bint lists_pay(const Pass* run, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
@@ -22,10 +28,7 @@ cdef bint lists_pay(const Pass* run, Py_ssize_t start, Py_ssize_t stop) noexcept
     if n_0 < LEAST_INPUTS or n_0 > MOST_INPUTS:
         return False
     for s from 0 <= s < n by 2:
-        i, j = start + s, start + min(s + 1, n - 1)
-        if run.order != NULL:
-            i, j = run.order[i], run.order[j]
-        i, j = n_0 * i, n_0 * j
+        i, j = n_0 * nth(run, start + s), n_0 * nth(run, start + min(s + 1, n - 1))
         if run.inputs.floats != NULL:
             for k in range(n_0):
                 some += (run.inputs.floats[i + k] != 0) | (run.inputs.floats[j + k] != 0)
@@ -42,24 +45,43 @@ cdef inline uint16_t* list_of(
     return <uint16_t*> (lists + s * layers[0].width)
 
 
+cdef inline const real* sample(Inputs inputs, Py_ssize_t s, real* target) noexcept nogil:
+    """Return sample s in the network's type: where it is, or else in target."""
+    if real is float:
+        if inputs.floats != NULL:
+            return inputs.floats + s * inputs.n_0
+    elif inputs.doubles != NULL:
+        return inputs.doubles + s * inputs.n_0
+    load(inputs, s, target)
+    return target
+
+
 cdef void list_inputs(
-    const Layer* layers,
-    Py_ssize_t first,  # IN   even
+    const Pass* run,
+    Py_ssize_t position,  # IN   of sample 0 in the order
+    Py_ssize_t first,     # IN   even
     Py_ssize_t n,
-    const real* a,     # IN   (., width_in) inputs
-    real* lists,       # OUT
+    real* a,              # OUT  (., width_in) of each sample, the inputs that are listed
+    real* lists,          # OUT
 ) noexcept nogil:
-    """Make the lists of n samples from the first on."""
-    cdef Py_ssize_t s, width_in = layers[0].width, fan_in = layers[1].fan_in
-    cdef const real* other
+    """Bring n samples, from the first on, and their lists."""
+    cdef Py_ssize_t s, other, width_in = run.layers[0].width
     cdef uint16_t* found
+    cdef const real* x
+    cdef const real* y
     for s from first <= s < first + n by 2:
-        found = list_of(layers, lists, s)
-        other = a + min(s + 1, first + n - 1) * width_in
+        other = min(s + 1, first + n - 1)
+        x = sample(run.inputs, nth(run, position + s), a + s * width_in)
+        y = sample(run.inputs, nth(run, position + other), a + other * width_in)
+        found = list_of(run.layers, lists, s)
         if real is float:
-            found[0] = <uint16_t> list_nonzeros_float(fan_in, a + s * width_in, other, found + 1)
+            found[0] = <uint16_t> list_nonzeros_float(
+                run.inputs.n_0, x, y, found + 1, a + s * width_in, a + other * width_in
+            )
         else:
-            found[0] = <uint16_t> list_nonzeros_double(fan_in, a + s * width_in, other, found + 1)
+            found[0] = <uint16_t> list_nonzeros_double(
+                run.inputs.n_0, x, y, found + 1, a + s * width_in, a + other * width_in
+            )
 
 
 cdef void sparse_forward(
@@ -67,7 +89,7 @@ cdef void sparse_forward(
     Py_ssize_t first,   # IN   even
     Py_ssize_t n,
     const real* W,      # IN   (fan_in + 1, width) of the first layer
-    const real* a,      # IN   (., width_in) inputs
+    const real* a,      # IN   (., width_in) inputs that are listed
     const real* lists,  # IN
     real* z,            # OUT  (., width)
 ) noexcept nogil:
@@ -95,7 +117,7 @@ cdef void sparse_gradient(
     Py_ssize_t n,
     Py_ssize_t low,     # IN      the first and
     Py_ssize_t high,    # IN      past the last row of G to compute
-    const real* a,      # IN      (n, width_in) inputs
+    const real* a,      # IN      (n, width_in) inputs that are listed
     const real* lists,  # IN
     const real* delta,  # IN      (n, width)
     int start,          # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
@@ -105,7 +127,7 @@ cdef void sparse_gradient(
     fastbp_ahead* ahead,
 ) noexcept nogil:
     """Compute a^T delta (BP4) of the first layer, from that start."""
-    cdef Py_ssize_t width = layers[1].width, width_in = layers[0].width, i, s, stop, now
+    cdef Py_ssize_t width = layers[1].width, width_in = layers[0].width, i, s, stop
     cdef Py_ssize_t strip = max(LEAST_STRIP, STRIP_BYTES // (width * <Py_ssize_t> sizeof(G[0])))
     cdef const uint16_t* found
     cdef real* sums = G  # row 0 of these
@@ -113,7 +135,7 @@ cdef void sparse_gradient(
     for s from 0 <= s < n by 2:
         found = list_of(layers, lists, s)
         at[s] = 0
-        while low and at[s] < found[0] and found[1 + at[s]] < low:
+        while found[1 + at[s]] < low:
             at[s] += 1
     if start == TO_C:
         strip = max(1, min(strip, (high - low) * n // width))
@@ -128,20 +150,16 @@ cdef void sparse_gradient(
                 G[i] *= scale
         for s from 0 <= s < n by 2:
             found = list_of(layers, lists, s)
-            now = at[s]
-            while now < found[0] and found[1 + now] < stop:
-                now += 1
             if real is float:
-                add_listed_float(
-                    min(2, n - s), width, now - at[s], found + 1 + at[s], a + s * width_in,
+                at[s] += add_listed_float(
+                    min(2, n - s), width, stop, found + 1 + at[s], a + s * width_in + at[s],
                     width_in, delta + s * width, width, sums, width,
                 )  # fmt: skip
             else:
-                add_listed_double(
-                    min(2, n - s), width, now - at[s], found + 1 + at[s], a + s * width_in,
+                at[s] += add_listed_double(
+                    min(2, n - s), width, stop, found + 1 + at[s], a + s * width_in + at[s],
                     width_in, delta + s * width, width, sums, width,
                 )  # fmt: skip
-            at[s] = now
             if ahead != NULL:
                 fastbp_fetch(ahead, <int> (2 * (stop - low) // n + 1))
         if start == TO_C:

@@ -133,7 +133,7 @@ BUGS = {
         "src_cython/gradients.pxi",
         [
             (
-                "    for l in range(1, last + 1):\n        total += layer_squares",
+                "    for l in range(1, run.last + 1):\n        total += layer_squares",
                 "    for l in range(1, 2):\n        total += layer_squares",
             )
         ],
@@ -507,7 +507,7 @@ BUGS = {
     ),
     "sparse: the second of a pair is left out": (
         "src_cython/sparse.pxi",
-        [("other = a + min(s + 1, first + n - 1) * width_in", "other = a + s * width_in")],
+        [("other = min(s + 1, first + n - 1)", "other = s")],
     ),
     "sparse: no decay": ("src_cython/sparse.pxi", [("G[i] *= scale", "G[i] *= 1")]),
     "sparse: gradients are added to what was there": (
@@ -515,12 +515,12 @@ BUGS = {
         [("clear((stop - low) * width, sums", "clear(0, sums")],
     ),
     "sparse: the last row of a strip is skipped": (
-        "src_cython/sparse.pxi",
-        [("found[1 + now] < stop", "found[1 + now] < stop - 1")],
+        "src_cython/simd_vector.h",
+        [("which[p] < stop; p++", "which[p] < stop - 1; p++")],
     ),
     "sparse: each thread begins at the first input": (
         "src_cython/sparse.pxi",
-        [("while low and at[s] < found[0]", "while at[s] < 0")],
+        [("while found[1 + at[s]] < low", "while at[s] < 0")],
     ),
     "sparse: no bias": (
         "src_cython/sparse.pxi",
@@ -528,7 +528,19 @@ BUGS = {
     ),
     "sparse: what is left of whole vectors has no place": (
         "src_cython/simd_vector.h",
-        [("found += (a[i] != 0) | (b[i] != 0)", "found += (a[i] != 0)")],
+        [("some = (a[i] != 0) | (b[i] != 0)", "some = (a[i] != 0)")],
+    ),
+    "sparse: a list has no end": (
+        "src_cython/simd_vector.h",
+        [("which[found] = UINT16_MAX;", "which[found] = 0;")],
+    ),
+    "sparse: what is listed of the second is the first's": (
+        "src_cython/simd_vector.h",
+        [("B[found] = b[i]", "B[found] = a[i]")],
+    ),
+    "sparse: what is not listed has a norm too": (
+        "src_cython/gradients.pxi",
+        [("if l == 1:\n        return sample", "if l == 0:\n        return sample")],
     ),
     "sparse: moments square the lists": (
         "src_cython/gradients.pxi",
@@ -547,14 +559,14 @@ BUGS = {
         "src_cython/gradients.pxi",
         [
             (
-                "list_inputs(\n            run.layers, 0, n, scratch, scratch",
-                "list_inputs(\n            run.layers, 0, 0, scratch, scratch",
+                "gather_inputs(run, position, 0, n, scratch, sparse)",
+                "gather_inputs(run, position, 0, n, scratch, False)",
             )
         ],
     ),
     "sparse: the Hessian's sum goes by no lists": (
         "src_cython/gradients.pxi",
-        [("list_inputs(layers, 0, n, scratch, ddelta)", "pass")],
+        [("copy(n * layers[0].width, deltas, ddelta)", "pass")],
     ),
     "sparse: the Hessian goes along the parameters": (
         "src_cython/gradients.pxi",
