@@ -145,11 +145,12 @@ class Model:
             return generator.standard_normal(shape)
 
         with self._writing():
-            self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]
-            self.weights = [
+            biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]
+            weights = [
                 (randn(n, m) / (np.sqrt(m) if scaled else 1.0)).astype(self.dtype)
                 for m, n in pairwise(sizes)
             ]
+            self._commit(biases, weights)
 
     def _initialize(self, initializer: Any) -> None:
         """Draw biases and weights by one of INITIALIZERS, or a user's function."""
@@ -172,7 +173,7 @@ class Model:
             checked = self._layout().check(*made, finite=True, where=where)
             biases, weights = ([a.copy() for a in part] for part in checked)
         with self._writing():
-            self._parameters = (biases, weights)
+            self._commit(biases, weights)
 
     # -- files -----------------------------------------------------------------------
 

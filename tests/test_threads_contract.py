@@ -51,6 +51,33 @@ def test_every_second_writer_is_refused_at_once(writer, module):
 
 
 @each_class
+@pytest.mark.parametrize("writer", WRITERS)
+def test_biases_and_weights_change_at_one_moment(writer, module):
+    """No instruction of a writer's comes between new biases and new weights, nor the reverse."""
+    if writer == "large_weight_initializer" and module is network:
+        pytest.skip("network2 has it alone")
+    net = module.Network(SIZES, random_state=1)
+    home, seen = os.path.dirname(fastbp.__file__), set()
+
+    def look(frame, event, argument):
+        # Another thread may come in before each of these instructions; it would see this.
+        seen.add(tuple(b"".join(a.tobytes() for a in part) for part in (net.biases, net.weights)))
+        if not frame.f_code.co_filename.startswith(home):
+            return None
+        frame.f_trace_opcodes = True
+        return look
+
+    tracer = sys.gettrace()
+    sys.settrace(look)
+    try:
+        WRITERS[writer](net)
+    finally:
+        sys.settrace(tracer)
+    biases, weights = map(set, zip(*seen, strict=True))
+    assert len(biases) == len(weights) == len(seen) > 1
+
+
+@each_class
 @each_dtype
 def test_readers_see_whole_states(module, dtype):
     """What eight readers see while one thread trains are states after whole mini-batches."""

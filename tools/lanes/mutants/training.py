@@ -150,8 +150,9 @@ BUGS = {
         "fastbp/_model.py",
         [
             (
-                "        self._parameters = (biases, weights)\n\n",
-                "        self.biases = biases\n        self.weights = weights\n\n",
+                'keep their values."""\n        self._parameters = (biases, weights)\n',
+                'keep their values."""\n'
+                "        self.biases = biases\n        self.weights = weights\n",
             )
         ],
     ),
@@ -168,13 +169,28 @@ BUGS = {
         "fastbp/_model.py",
         [("np.sqrt(m) if scaled else 1.0", "1.0")],
     ),
+    "drawn biases are published before the weights are": (
+        "fastbp/_model.py",
+        [
+            (
+                "            self._commit(biases, weights)\n\n    def _initialize",
+                "            self.biases = biases\n            self.weights = weights\n\n"
+                "    def _initialize",
+            )
+        ],
+    ),
     "weights are drawn before biases": (
         "fastbp/_model.py",
         [
             (
-                "self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]",
-                "self.biases = [randn(1, n).T.astype(self.dtype) * -1 for n in sizes[1:]]",
-            )
+                "            biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]\n",
+                "",
+            ),
+            (
+                "            self._commit(biases, weights)\n\n    def _initialize",
+                "            biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]\n"
+                "            self._commit(biases, weights)\n\n    def _initialize",
+            ),
         ],
     ),
     "a step is taken from parameters that are not finite": (
