@@ -307,7 +307,7 @@ BUGS = {
         "fastbp/quasi_newton.py",
         [
             (
-                "        work.block = layout.pack(biases, w)\n        cost, _ = objective.judge(work.block,",
+                "        layout.pack(biases, w, work.block)\n        cost, _ = objective.judge(work.block,",
                 "        cost, _ = objective.judge(layout.pack(biases, w),",
             )
         ],
