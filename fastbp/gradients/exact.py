@@ -312,10 +312,12 @@ def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
         rows = per_sample_gradients(net, data, flat=True)
         columns = rows if other is None else per_sample_gradients(net, other, flat=True)
         return np.asarray(rows @ columns.T)  # type: ignore[union-attr]
-    errors, above = deltas(net, data), activations(net, data)
-    errors_2, above_2 = errors, above
+    work = Work(net, data)
+    errors, above = errors_2, above_2 = _errors_and_activations(work)
     if other is not None:
-        errors_2, above_2 = deltas(net, other), activations(net, other)
+        work_2 = Work(net, other)
+        work_2.block = work.block  # of one state, though another thread may train
+        errors_2, above_2 = _errors_and_activations(work_2)
     gram = np.zeros((len(errors[0]), len(errors_2[0])), net.dtype)
     for start in range(0, len(gram), 1024):  # rows at a time: the temporaries stay small
         piece = slice(start, start + 1024)
@@ -543,6 +545,11 @@ def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
     for piece, run in work.runs():
         run.values([array[piece] for array in out], errors)
     return out
+
+
+def _errors_and_activations(work: Work) -> tuple[Arrays, Arrays]:
+    sizes = work.layout.sizes
+    return _values(work, sizes[1:], errors=True), _values(work, sizes, errors=False)
 
 
 def _jacobian_with(net: Net, data: Any, functions: list[Activation]) -> Array:

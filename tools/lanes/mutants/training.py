@@ -169,6 +169,28 @@ BUGS = {
         "fastbp/_model.py",
         [("np.sqrt(m) if scaled else 1.0", "1.0")],
     ),
+    "biases and weights are read one after the other": (
+        "fastbp/_model.py",
+        [
+            (
+                "        biases, weights = self._parameters\n",
+                "        biases, weights = self.biases, self.weights\n",
+            )
+        ],
+    ),
+    "a cost of one state's outputs and another's weights": (
+        "fastbp/_model.py",
+        [("self._checked() if state is None else state", "self._checked()")],
+    ),
+    "a Gram matrix of two states": (
+        "fastbp/gradients/exact.py",
+        [
+            (
+                "        work_2.block = work.block  # of one state, though another thread may train\n",
+                "",
+            )
+        ],
+    ),
     "drawn biases are published before the weights are": (
         "fastbp/_model.py",
         [
