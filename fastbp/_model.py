@@ -19,6 +19,7 @@ from fastbp.functions import COSTS, NUMPY, Activation
 from fastbp.samples import Dataset
 
 Arrays = list[NDArray[Any]]
+State = tuple[parameters.Layout, Arrays, Arrays]
 Shuffling = bool | shuffling.Shuffle
 Function = Callable[..., Any]
 
@@ -145,11 +146,12 @@ class Model:
             return generator.standard_normal(shape)
 
         with self._writing():
-            self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]
-            self.weights = [
+            biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]
+            weights = [
                 (randn(n, m) / (np.sqrt(m) if scaled else 1.0)).astype(self.dtype)
                 for m, n in pairwise(sizes)
             ]
+            self._commit(biases, weights)
 
     def _initialize(self, initializer: Any) -> None:
         """Draw biases and weights by one of INITIALIZERS, or a user's function."""
@@ -172,7 +174,7 @@ class Model:
             checked = self._layout().check(*made, finite=True, where=where)
             biases, weights = ([a.copy() for a in part] for part in checked)
         with self._writing():
-            self._parameters = (biases, weights)
+            self._commit(biases, weights)
 
     # -- files -----------------------------------------------------------------------
 
@@ -257,7 +259,7 @@ class Model:
     def _layout(self) -> parameters.Layout:
         return parameters.layout(self._sizes(), self.dtype, self._activations)
 
-    def _checked(self, *, finite: bool = False) -> tuple[parameters.Layout, Arrays, Arrays]:
+    def _checked(self, *, finite: bool = False) -> State:
         """Return layout, biases and weights of one whole state, fit for the core."""
         layout = self._layout()
         biases, weights = self._parameters
@@ -307,9 +309,14 @@ class Model:
         _read(done is not None)
         return nablas
 
-    def _outputs(self, X: NDArray[Any], *, weighted: bool = False) -> NDArray[Any]:
-        """Return the outputs of every row of X, (n, n_out), or their weighted inputs."""
-        layout, biases, weights = self._checked()
+    def _outputs(
+        self, X: NDArray[Any], *, weighted: bool = False, state: State | None = None
+    ) -> NDArray[Any]:
+        """Return the outputs of every row of X, (n, n_out), or their weighted inputs.
+
+        ``state`` is that of :meth:`_checked`, for who asks more of it than these.
+        """
+        layout, biases, weights = self._checked() if state is None else state
         block = layout.pack(biases, weights)
         return training.outputs(layout.weighted() if weighted else layout, block, X)
 

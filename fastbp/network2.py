@@ -444,8 +444,8 @@ class Network(Model):
         data = samples.materialise(data, "data")
         if len(data) == 0:
             raise ValueError(text("data", "at least one sample", "none"))
-        fn, weights, sizes, n = self.cost.fn, self.weights, self._sizes(), len(data)
-        cost = np.inf
+        fn, sizes, n = self.cost.fn, self._sizes(), len(data)
+        cost, weights = np.inf, self.weights
         if self._shipped.overridden(self, "feedforward", "sigmoid"):
             one_hot = convert or _has_labels(data)
             cost = sum(
@@ -454,7 +454,9 @@ class Network(Model):
             )
         else:
             data = samples.gate(data, sizes, "data", y="labels" if convert else "columns")
-            A = self._outputs(data.X).astype(np.float64, copy=False)
+            state = self._checked()  # one for outputs and weights, though another thread may train
+            weights = state[2]
+            A = self._outputs(data.X, state=state).astype(np.float64, copy=False)
             Y = samples.targets(data, sizes[-1], _checks.FLOAT64)
             if fn in _SUMMING_FUNCTIONS:
                 cost = fn(A, Y) / n

@@ -121,12 +121,31 @@ class Layout:
 
         Of each layer it holds so many ``kinds`` of values: activations, errors, and others.
         """
-        turned = 2 * self._widest * (-(-rows // parts // self._line) * self._line)
-        return _aligned(kinds * rows * self.units + parts * turned, self.dtype)
+        return self.work(0, rows, parts, kinds)[1]
 
-    def pack(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
-        """Return a block that holds copies of these arrays."""
-        block = self.empty()
+    def work(
+        self, blocks: int, rows: int, parts: int = 1, kinds: int = 2
+    ) -> tuple[list[NDArray[Any]], NDArray[Any]]:
+        """Return so many uninitialised blocks, and :meth:`scratch`.
+
+        All is one allocation: glibc keeps what is freed up to twice its largest, so that the next
+        call finds the memory warm. Apart, blocks of 784-100-10 faulted anew at each gradient,
+        which took three times as long.
+        """
+        turned = 2 * self._widest * (-(-rows // parts // self._line) * self._line)
+        start = blocks * self.length
+        whole = _aligned(start + kinds * rows * self.units + parts * turned, self.dtype)
+        return list(whole[:start].reshape(blocks, self.length)), whole[start:]
+
+    def pack(
+        self,
+        biases: list[NDArray[Any]],
+        weights: list[NDArray[Any]],
+        block: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Return ``block``, or a new one, that holds copies of these arrays."""
+        if block is None:
+            block = self.empty()
         if not core.pack(self.table, self.itemsize, biases, weights, block, False, False):
             raise RuntimeError("weights or biases were changed while they were looked at")
         return block

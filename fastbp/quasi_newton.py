@@ -34,7 +34,8 @@ def minimize(
     layout, *parameters = net._checked()
     n_biases = sum(b.size for b in parameters[0])
     l1, l2 = objective.l1, objective.l2 + objective.alpha / objective.total
-    work, epoch = Work(net, objective.data), epochs.start  # type: ignore[arg-type]  # nobody asks its cost
+    work = Work(net, objective.data, blocks=1)  # type: ignore[arg-type]  # nobody asks its cost
+    (grads,), epoch = work.blocks, epochs.start
     work.scale, work.weights = 1 / objective.total, objective.weights
 
     def parts(theta: NDArray[Any]) -> tuple[Blocks, Blocks]:
@@ -46,9 +47,8 @@ def minimize(
 
     def function(theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         biases, w = parts(theta)
-        work.block = layout.pack(biases, w)
+        layout.pack(biases, w, work.block)
         cost, _ = objective.judge(work.block, objective.data, objective.weights)
-        grads = layout.empty()
         for piece, run in work.runs():
             run.gradient(grads, piece.start > 0)
         slope = layout.flatten(*layout.unpack(grads)).astype(np.float64)

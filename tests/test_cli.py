@@ -25,6 +25,7 @@ from fastbp.reference import network2 as reference
 NAMES = ["height", "constant", "mass"]
 CLASSES = ["ash", "birch", "oak tree"]
 DIGITS = ("train", "digits", "--epochs", "2")
+PATIENCE = 60  # seconds; that a process ends at all
 
 
 def samples(n=90, seed=5):
@@ -306,7 +307,7 @@ def test_headline_in_any_encoding(tmp_path):
     write_csv(tmp_path / "d.csv", ["größe", "a\nb", "class"], rows)
     ascii = os.environ | {"PYTHONIOENCODING": "ascii"}
     with module("train", "d.csv", "--epochs", "1", cwd=tmp_path, env=ascii) as run:
-        out, err = run.communicate(timeout=30)
+        out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (0, "")
     assert out.splitlines()[1].startswith("2 features: gr\\xf6\\xdfe, a b; ")
 
@@ -779,13 +780,20 @@ def test_too_large_a_network(command):
 
 def interrupted(*argv, cwd, after="Epoch 9:"):
     """Send Ctrl-C once a line that starts with ``after`` is out; return what is left."""
-    with module(*argv, cwd=cwd) as run:
-        while not run.stdout.readline().startswith(after):
-            pass
-        run.send_signal(signal.SIGINT)
-        late = threading.Timer(10, run.kill)
+    # Tests that a shell started with & ignore SIGINT, and so would all that they start.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        run = module(*argv, cwd=cwd)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with run:
+        late = threading.Timer(PATIENCE, run.kill)
         late.start()
-        # Not communicate: it would lose the lines that readline has read ahead.
+        for line in run.stdout:
+            if line.startswith(after):
+                run.send_signal(signal.SIGINT)
+                break
+        # Not communicate: it would lose the lines that were read ahead.
         out, err = run.stdout.read(), run.stderr.read()
         run.wait()
         late.cancel()
@@ -854,7 +862,7 @@ def test_reader_that_leaves(tmp_path):
         run.stdout.readline()
         run.stdout.close()
         assert run.stderr.read() == ""
-        assert run.wait(timeout=10) == 1
+        assert run.wait(PATIENCE) == 1
 
 
 def test_reader_that_is_not_there(tmp_path):
@@ -864,18 +872,18 @@ def test_reader_that_is_not_there(tmp_path):
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with module("info", cwd=tmp_path, stdout=writer, env=buffered) as run:
         os.close(writer)
-        _, err = run.communicate(timeout=30)
+        _, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (1, "")
 
 
 def test_module_runs(tmp_path):
     """``python -m fastbp`` is the command line, with its exit codes."""
     with module("train", "digits", "--epochs", "1", cwd=tmp_path) as run:
-        out, err = run.communicate(timeout=30)
+        out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (0, "")
     assert len(hits(out.splitlines())) == 1
     with module("train", "nope", cwd=tmp_path) as run:
-        out, err = run.communicate(timeout=30)
+        out, err = run.communicate(timeout=PATIENCE)
     refused((run.returncode, out, err), "'nope'")
     assert out == ""
 

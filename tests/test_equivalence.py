@@ -407,6 +407,18 @@ def test_outputs_in_several_calls_of_the_core(dtype, monkeypatch):
     np.testing.assert_array_equal(fast.feedforward(Dataset(X, np.zeros(50))), whole)
 
 
+@both_dtypes
+def test_parts_of_one_allocation_do_not_touch(dtype):
+    """Blocks and scratch are aligned and whole, and none lies over another."""
+    layout = twins([5, 17, 4], dtype=dtype, seed=9)[1]._layout()
+    blocks, scratch = layout.work(2, 3)
+    parts = [*blocks, scratch]
+    assert [len(part) for part in parts] == [*[len(layout.empty())] * 2, len(layout.scratch(3))]
+    for i, part in enumerate(parts):
+        assert part.ctypes.data % core.ALIGNMENT == 0
+        assert not any(np.shares_memory(part, other) for other in parts[:i])
+
+
 @pytest.mark.parametrize("sizes", [[5, 17, 4], [1, 8, 1, 3]], ids=str)
 def test_pack_and_unpack_are_inverse(sizes):
     """What is packed comes back, in fresh arrays of the book's shapes."""

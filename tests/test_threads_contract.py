@@ -1,12 +1,14 @@
 """Threads and processes of the user's: one writer, any number of readers, a fork, the same bits."""
 
 import hashlib
+import itertools
 import os
 import random
 import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from test_bad_input import SIZES, trained_elsewhere
 from test_interrupts import bits, each_class, each_dtype, samples, update
 
 import fastbp
-from fastbp import _threads, network, network2
+from fastbp import _threads, gradients, network, network2
 from fastbp._dispatch import core
 
 N = 40
@@ -48,6 +50,99 @@ def test_every_second_writer_is_refused_at_once(writer, module):
     after = bits(net)
     WRITERS[writer](net)
     assert bits(net) != after
+
+
+@each_class
+@pytest.mark.parametrize("writer", WRITERS)
+def test_biases_and_weights_change_at_one_moment(writer, module):
+    """No instruction of a writer's comes between new biases and new weights, nor the reverse."""
+    if writer == "large_weight_initializer" and module is network:
+        pytest.skip("network2 has it alone")
+    net = module.Network(SIZES, random_state=1)
+    home, seen = os.path.dirname(fastbp.__file__), set()
+
+    def look(frame, event, argument):
+        # Another thread may come in before each of these instructions; it would see this.
+        seen.add(tuple(b"".join(a.tobytes() for a in part) for part in (net.biases, net.weights)))
+        if not frame.f_code.co_filename.startswith(home):
+            return None
+        frame.f_trace_opcodes = True
+        return look
+
+    tracer = sys.gettrace()
+    sys.settrace(look)
+    try:
+        WRITERS[writer](net)
+    finally:
+        sys.settrace(tracer)
+    biases, weights = map(set, zip(*seen, strict=True))
+    assert len(biases) == len(weights) == len(seen) > 1
+
+
+class Trained(network2.Network):
+    """As if another thread trained it: whoever reads its state anew finds the next one."""
+
+    states = itertools.repeat((None, None))
+
+    @property
+    def _parameters(self):
+        return next(self.states)
+
+    @_parameters.setter
+    def _parameters(self, state):
+        self.states = itertools.repeat(state)
+
+
+COLUMN, DATA, OTHERS = np.full((3, 1), 0.3), samples(N, 3, 2), samples(7, 3, 2)
+READERS = {
+    "feedforward": lambda net: net.feedforward(COLUMN),
+    "feedforward, a list": lambda net: net.feedforward(COLUMN.tolist()),
+    "feedforward, columns": lambda net: net.feedforward(np.tile(COLUMN, 3)),
+    "backprop": lambda net: net.backprop(COLUMN, COLUMN[:2]),
+    "backprop, lists": lambda net: net.backprop(COLUMN.tolist(), COLUMN[:2].tolist()),
+    "accuracy": lambda net: net.accuracy(DATA),
+    "total_cost": lambda net: net.total_cost(DATA, 0.5),
+    "flatten": gradients.flatten,
+    "clipped_gradient": lambda net: gradients.clipped_gradient(net, DATA, 0.1),
+    "gradient_gram, others": lambda net: gradients.gradient_gram(net, DATA, OTHERS),
+    "hessian_vector_product": lambda net: gradients.hessian_vector_product(
+        net, DATA, np.ones(net._layout().n_parameters)
+    ),
+} | {
+    of_data.__name__: partial(lambda f, net: f(net, DATA), of_data)
+    for of_data in (
+        gradients.activations,
+        gradients.deltas,
+        gradients.gradient,
+        gradients.gradient_gram,
+        gradients.gradient_second_moment,
+        gradients.input_gradient,
+        gradients.jacobian,
+        gradients.per_sample_costs,
+        gradients.per_sample_gradient_norms,
+        gradients.per_sample_gradients,
+    )
+}
+
+
+def as_bytes(found):
+    """Return the bytes of an array, or of all in lists and tuples."""
+    if isinstance(found, list | tuple):
+        return b"".join(map(as_bytes, found))
+    return np.asarray(found).tobytes()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_reader_takes_one_state(reader):
+    """Whatever is published while it works, a reader's result is that of one state."""
+    read = READERS[reader]
+    still = [network2.Network(SIZES, random_state=seed) for seed in range(7)]
+    right = {as_bytes(read(net)) for net in still}
+    assert len(right) > 1
+    trained = Trained(SIZES)
+    trained.states = itertools.cycle([(net.biases, net.weights) for net in still])
+    for _ in still:  # from one state after another
+        assert as_bytes(read(trained)) in right
 
 
 @each_class

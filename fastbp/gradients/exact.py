@@ -63,11 +63,11 @@ def gradient(
         for factor, nablas in zip(factors, each, strict=True):
             total = _plus(total, nablas, factor / divided)
         return _unwrap(total)
-    work = Work(net, data)
+    work = Work(net, data, blocks=1)
     weights = samples.sample_weights(sample_weight, work.n, net.dtype)
     work.scale = 1 / divisor(reduction, work.n, weights)
     work.weights = weights
-    grads = work.layout.empty()
+    (grads,) = work.blocks
     for piece, run in work.runs():
         run.gradient(grads, piece.start > 0)
     return work.layout.unpack(grads)
@@ -273,8 +273,8 @@ def gradient_second_moment(net: Net, data: Any) -> Nablas:
         for nablas in by_hand(net, data)[1]:
             total = _plus(total, tuple([a * a for a in part] for part in nablas))
         return _unwrap(total)
-    work = Work(net, data)
-    grads = work.layout.empty()
+    work = Work(net, data, blocks=1)
+    (grads,) = work.blocks
     for piece, run in work.runs():
         run.gradient(grads, piece.start > 0, squared=True)
     return work.layout.unpack(grads)
@@ -312,10 +312,12 @@ def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
         rows = per_sample_gradients(net, data, flat=True)
         columns = rows if other is None else per_sample_gradients(net, other, flat=True)
         return np.asarray(rows @ columns.T)  # type: ignore[union-attr]
-    errors, above = deltas(net, data), activations(net, data)
-    errors_2, above_2 = errors, above
+    work = Work(net, data)
+    errors, above = errors_2, above_2 = _errors_and_activations(work)
     if other is not None:
-        errors_2, above_2 = deltas(net, other), activations(net, other)
+        work_2 = Work(net, other)
+        work_2.block = work.block  # of one state, though another thread may train
+        errors_2, above_2 = _errors_and_activations(work_2)
     gram = np.zeros((len(errors[0]), len(errors_2[0])), net.dtype)
     for start in range(0, len(gram), 1024):  # rows at a time: the temporaries stay small
         piece = slice(start, start + 1024)
@@ -363,9 +365,9 @@ def clipped_gradient(
             factor = max_norm / sizes[-1] if sizes[-1] > max_norm else 1.0
             total = _plus(total, nablas, factor / divided)
         return _unwrap(total), np.array(sizes, net.dtype)
-    work = Work(net, data)
+    work = Work(net, data, blocks=1)
     divided = divisor(reduction, work.n, None)
-    grads, norms = work.layout.empty(), work.empty(work.n)
+    (grads,), norms = work.blocks, work.empty(work.n)
     for piece, run in work.runs():
         run.gradient(grads, piece.start > 0, max_norm=max_norm, norms=norms[piece])
     if divided != 1:
@@ -470,10 +472,11 @@ def hessian_vector_product(
     layout = net._checked()[0]
     vector = isinstance(v, np.ndarray) and v.ndim == 1
     direction = _layers(v, layout, "v") if vector else _pair(v, "v")
-    along = layout.pack(*layout.check(*direction, finite=True, where=("v[0]", "v[1]")))
-    work = Work(net, data, kinds=6)
+    checked = layout.check(*direction, finite=True, where=("v[0]", "v[1]"))
+    work = Work(net, data, kinds=6, blocks=2)
     work.scale = 1 / divisor(reduction, work.n, None)
-    out = layout.empty()
+    along, out = work.blocks
+    layout.pack(*checked, along)
     for piece, run in work.runs():
         run.hessian(along, out, piece.start > 0)
     product = layout.unpack(out)
@@ -542,6 +545,11 @@ def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
     for piece, run in work.runs():
         run.values([array[piece] for array in out], errors)
     return out
+
+
+def _errors_and_activations(work: Work) -> tuple[Arrays, Arrays]:
+    sizes = work.layout.sizes
+    return _values(work, sizes[1:], errors=True), _values(work, sizes, errors=False)
 
 
 def _jacobian_with(net: Net, data: Any, functions: list[Activation]) -> Array:

@@ -43,7 +43,8 @@ class Net(Protocol):
 class Work:
     """A network and samples on the core: buffers, and one Run after another.
 
-    Of each layer, scratch has so many ``kinds`` of values.
+    Of each layer, scratch has so many ``kinds`` of values. There are so many uninitialised
+    ``blocks`` beside that of the parameters.
     """
 
     weights: Array | None
@@ -55,6 +56,7 @@ class Work:
         *,
         targets: bool = True,
         kinds: int = 2,
+        blocks: int = 0,
     ) -> None:
         self.layout, biases, net_weights = net._checked()
         self.data = samples.dataset(data, self.layout.sizes, "data", targets=targets)
@@ -62,9 +64,9 @@ class Work:
         self._cost = COSTS[net._compiled_cost() or "quadratic"] if targets else 0
         self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype) if targets else None
         self.scale, self.weights = 1.0, None  # of all samples' costs; of each one's
-        self.block = layout.pack(biases, net_weights)
         self._rows = min(layout.block_rows, self.n)
-        self._scratch = layout.scratch(self._rows, kinds=kinds)
+        (self.block, *self.blocks), self._scratch = layout.work(1 + blocks, self._rows, kinds=kinds)
+        layout.pack(biases, net_weights, self.block)
         self._turned = kinds * self._rows * layout.units
         self._order = np.arange(self.n, dtype=np.intp)
 

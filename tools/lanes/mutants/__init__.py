@@ -79,6 +79,7 @@ TESTS = {
         "equivalence",
         "gradient_forms",
     ],
+    "fastbp/gradients/exact.py": ["threads_contract", "gradient_forms"],
     "fastbp/fitting.py": ["training"],
     "fastbp/trainer.py": ["training"],
     "fastbp/objective.py": ["training"],

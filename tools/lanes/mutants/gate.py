@@ -230,7 +230,11 @@ BUGS = {
     ),
     "the scratch of a block has no room for all kinds": (
         "fastbp/parameters.py",
-        [("_aligned(kinds * rows * self.units", "_aligned(2 * rows * self.units")],
+        [("start + kinds * rows * self.units", "start + 2 * rows * self.units")],
+    ),
+    "scratch lies over the blocks": (
+        "fastbp/parameters.py",
+        [("self.length)), whole[start:]", "self.length)), whole")],
     ),
     "moments begin anywhere": (
         "fastbp/parameters.py",

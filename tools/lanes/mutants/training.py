@@ -150,8 +150,9 @@ BUGS = {
         "fastbp/_model.py",
         [
             (
-                "        self._parameters = (biases, weights)\n\n",
-                "        self.biases = biases\n        self.weights = weights\n\n",
+                'keep their values."""\n        self._parameters = (biases, weights)\n',
+                'keep their values."""\n'
+                "        self.biases = biases\n        self.weights = weights\n",
             )
         ],
     ),
@@ -168,13 +169,50 @@ BUGS = {
         "fastbp/_model.py",
         [("np.sqrt(m) if scaled else 1.0", "1.0")],
     ),
+    "biases and weights are read one after the other": (
+        "fastbp/_model.py",
+        [
+            (
+                "        biases, weights = self._parameters\n",
+                "        biases, weights = self.biases, self.weights\n",
+            )
+        ],
+    ),
+    "a cost of one state's outputs and another's weights": (
+        "fastbp/_model.py",
+        [("self._checked() if state is None else state", "self._checked()")],
+    ),
+    "a Gram matrix of two states": (
+        "fastbp/gradients/exact.py",
+        [
+            (
+                "        work_2.block = work.block  # of one state, though another thread may train\n",
+                "",
+            )
+        ],
+    ),
+    "drawn biases are published before the weights are": (
+        "fastbp/_model.py",
+        [
+            (
+                "            self._commit(biases, weights)\n\n    def _initialize",
+                "            self.biases = biases\n            self.weights = weights\n\n"
+                "    def _initialize",
+            )
+        ],
+    ),
     "weights are drawn before biases": (
         "fastbp/_model.py",
         [
             (
-                "self.biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]",
-                "self.biases = [randn(1, n).T.astype(self.dtype) * -1 for n in sizes[1:]]",
-            )
+                "            biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]\n",
+                "",
+            ),
+            (
+                "            self._commit(biases, weights)\n\n    def _initialize",
+                "            biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]\n"
+                "            self._commit(biases, weights)\n\n    def _initialize",
+            ),
         ],
     ),
     "a step is taken from parameters that are not finite": (
@@ -291,7 +329,7 @@ BUGS = {
         "fastbp/quasi_newton.py",
         [
             (
-                "        work.block = layout.pack(biases, w)\n        cost, _ = objective.judge(work.block,",
+                "        layout.pack(biases, w, work.block)\n        cost, _ = objective.judge(work.block,",
                 "        cost, _ = objective.judge(layout.pack(biases, w),",
             )
         ],
