@@ -29,6 +29,9 @@ else:
     # -g0 because the interpreter's own flags carry -g and triple the size.
     FLAGS = ["-O2", "-fvect-cost-model=dynamic", "-fno-math-errno", "-fno-trapping-math"]
     FLAGS += ["-ffp-contract=fast", "-g0"]
+    # For size: no tables for a debugger to walk the stack by, and what a vectorised loop leaves
+    # over is not vectorised again: rows of blocks are whole vectors, and leave nothing.
+    FLAGS += ["-fno-asynchronous-unwind-tables", "--param=vect-epilogues-nomask=0"]
 
 # Without the names of static functions, which only a debugger reads.
 LINK = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG and not OWN_FLAGS else OWN_FLAGS
