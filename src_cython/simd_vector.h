@@ -233,18 +233,13 @@ static inline VEC NAME(softplus_of)(VEC z)
 #define IN_PLACE(FUNCTION)                                                                   \
     static void NAME(FUNCTION)(ptrdiff_t n, REAL *z)                                         \
     {                                                                                        \
-        VEC part;                                                                            \
-        ptrdiff_t i = 0;                                                                     \
-        for (; i + SIZE <= n; i += SIZE) {                                                   \
-            memcpy(&part, z + i, sizeof part);                                               \
+        for (; n > 0; n -= SIZE, z += SIZE) {                                                \
+            VEC part = {0};                                                                  \
+            if (n >= SIZE) part = *(const LOOSE *)z;                                         \
+            else memcpy(&part, z, (size_t)n * sizeof(REAL));                                 \
             part = NAME(FUNCTION##_of)(part);                                                \
-            memcpy(z + i, &part, sizeof part);                                               \
-        }                                                                                    \
-        if (i < n) {                                                                         \
-            part = (VEC){0};                                                                 \
-            memcpy(&part, z + i, (size_t)(n - i) * sizeof(REAL));                            \
-            part = NAME(FUNCTION##_of)(part);                                                \
-            memcpy(z + i, &part, (size_t)(n - i) * sizeof(REAL));                            \
+            if (n >= SIZE) *(LOOSE *)z = part;                                               \
+            else memcpy(z, &part, (size_t)n * sizeof(REAL));                                 \
         }                                                                                    \
     }
 IN_PLACE(sigmoid)
