@@ -253,7 +253,7 @@ BUGS = {
     "no end of the sigmoid": ("src_cython/simd_vector.h", [("(BITS)a & ~large", "(BITS)a")]),
     "the sigmoid leaves out the remainder": (
         "src_cython/simd_vector.h",
-        [("if (i < n)", "if (i > n)")],
+        [("for (; n > 0; n -= SIZE, z", "for (; n >= SIZE; n -= SIZE, z")],
     ),
     "half a tile: the second column of vectors is that of the first": (
         "src_cython/simd_vector.h",
