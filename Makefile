@@ -6,7 +6,7 @@ help:  ## show this
 build:  ## compile the core in place
 	$(PYTHON) setup.py -q build_ext --inplace --force
 
-debug:  ## compile a slow core that checks every index; 'make build' goes back
+debug:  ## compile a slow core for debuggers; 'make build' goes back
 	rm -f fastbp/*.so
 	FASTBP_DEBUG=1 $(PYTHON) setup.py -q build_ext --inplace --force
 

@@ -60,7 +60,6 @@ class Run:
     def __init__(
         self,
         layout: NDArray[intp],
-        itemsize: int,
         params: NDArray[Any],
         scratch: NDArray[Any],
         turned: int,

@@ -62,7 +62,11 @@ def load_digits() -> Dataset:
     """
     file = resources.files("fastbp") / "data" / "digits.npz"
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return Dataset(arrays["X"] / 16.0, arrays["y"].astype(np.int64))
+        labels = arrays["y"].astype(np.int64)
+        X = np.empty((len(labels), 64))
+        # They lie label by label, and pixel by pixel, which packs a fifth smaller.
+        X[np.argsort(labels, kind="stable")] = arrays["X"] / 16.0
+        return Dataset(X, labels)
 
 
 def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:

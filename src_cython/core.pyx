@@ -12,8 +12,16 @@
 # shuffling.py) has looked at all, and holds them so that user code cannot change their shapes.
 
 cimport cython
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_STRIDES,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY
+from libc.string cimport memcpy, memset
 from interface cimport *
 
 cdef extern from *:
@@ -84,55 +92,69 @@ def use(table):
     kernels = <const Kernels*> PyCapsule_GetPointer(table, INTERFACE)
 
 
-cdef Inputs inputs_of(X) except *:
-    """Return where X (n, n_0) lies; the caller keeps it alive."""
-    cdef const float[:, ::1] floats
-    cdef const double[:, ::1] doubles
-    cdef Inputs inputs = Inputs(NULL, NULL, X.shape[1])
-    if X.shape[0] == 0:
-        return inputs
-    if X.itemsize == sizeof(float):
-        floats = X
-        inputs.floats = &floats[0, 0]
-    else:
-        doubles = X
-        inputs.doubles = &doubles[0, 0]
-    return inputs
+cdef Py_buffer look(array) except *:
+    """Return where a C-contiguous array lies, and how long it is; NULL for None.
+
+    The caller keeps it alive. No memoryview: that class would be a third of this module.
+    """
+    cdef Py_buffer view
+    memset(&view, 0, sizeof(view))
+    if array is not None:
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+        PyBuffer_Release(&view)
+    return view
 
 
-cdef const Layer* layers_of(const Py_ssize_t[:, ::1] layout) noexcept:
-    return <const Layer*> &layout[0, 0]
+cdef void* address(array) except? NULL:
+    return look(array).buf
 
 
-cdef Pass pass_of(
-    const real[::1] params, const Py_ssize_t[:, ::1] layout, real[::1] scratch, Py_ssize_t rows, X
-) except *:
+cdef Py_ssize_t length(const Py_buffer* order) noexcept:
+    """Return how many indices an array of these has."""
+    return order.len // <Py_ssize_t> sizeof(Py_ssize_t)
+
+
+cdef const Layer* layers_of(layout, Py_ssize_t* last) except NULL:
+    """Return the rows of the layout table, and which is the last."""
+    cdef Py_buffer view = look(layout)
+    last[0] = view.len // <Py_ssize_t> sizeof(Layer) - 1
+    return <const Layer*> view.buf
+
+
+cdef Pass pass_of(params, layout, scratch, Py_ssize_t rows, X) except *:
     """Return what a kernel needs for outputs; the caller keeps all alive."""
     cdef Pass run
-    run.itemsize = sizeof(params[0])
-    run.layers, run.last = layers_of(layout), layout.shape[0] - 1
-    run.params, run.scratch, run.rows = &params[0], &scratch[0], rows
-    run.inputs = inputs_of(X)
-    run.turned, run.Y, run.weights, run.order, run.n = NULL, NULL, NULL, NULL, 0
-    run.cost, run.scale = 0, 1
+    cdef Py_buffer view = look(params)
+    memset(&run, 0, sizeof(run))
+    run.itemsize, run.params = view.itemsize, view.buf
+    run.layers = layers_of(layout, &run.last)
+    run.scratch, run.rows = address(scratch), rows
+    view = look(X)
+    run.inputs.n_0 = run.layers[0].fan_out
+    if view.itemsize == sizeof(float):
+        run.inputs.floats = <const float*> view.buf
+    else:
+        run.inputs.doubles = <const double*> view.buf
+    run.scale = 1
     return run
 
 
 def forward(
-    const real[::1] params,                # IN
-    const Py_ssize_t[:, ::1] layout,       # IN
-    real[::1] scratch,                     # WORK
-    Py_ssize_t rows,                       # IN   samples that scratch holds
-    X,                                     # IN   (n, n_0), float or double
-    Py_ssize_t start,                      # IN   first and
-    Py_ssize_t stop,                       # IN   past the last sample
-    real[:, ::1] out,                      # OUT  (n, n_L), rows start to stop
+    params,            # IN
+    layout,            # IN
+    scratch,           # WORK
+    Py_ssize_t rows,   # IN   samples that scratch holds
+    X,                 # IN   (n, n_0), float or double
+    Py_ssize_t start,  # IN   first and
+    Py_ssize_t stop,   # IN   past the last sample
+    out,               # OUT  (n, n_L), rows start to stop
 ):
     """Compute the output activations of samples start to stop."""
     cdef Pass run = pass_of(params, layout, scratch, rows, X)
+    cdef void* target = address(out)
     if start < stop:
         with nogil:
-            kernels.forward(&run, start, stop, &out[0, 0])
+            kernels.forward(&run, start, stop, target)
 
 
 @cython.final
@@ -158,40 +180,36 @@ cdef class Options:
     def __init__(
         self, double max_norm, weights, int optimizer, double l1, double l2, double alpha,
         double first, double second, double epsilon, bint hat, moments,
-        const double[::1] rates, uint64_t seed, Py_ssize_t updates, uint64_t drawn, double[::1] costs,
+        rates, uint64_t seed, Py_ssize_t updates, uint64_t drawn, costs,
     ):  # fmt: skip
         self.held = (weights, moments, rates, costs)
         self.max_norm = max_norm
-        self.costs = NULL if costs is None else &costs[0]
-        self.weights = NULL if weights is None else address(weights)
-        cdef void* blocks = NULL if moments is None else address(moments)
+        self.costs, self.weights = <double*> address(costs), address(weights)
         self.rule = Rule(
-            optimizer, l1, l2, alpha, first, second, epsilon, hat, blocks, updates
+            optimizer, l1, l2, alpha, first, second, epsilon, hat, address(moments), updates
         )
-        self.dropout = Dropout(NULL, seed, drawn)
-        if rates is not None:
-            self.dropout.rates = &rates[0]
+        self.dropout = Dropout(<const double*> address(rates), seed, drawn)
 
 
 def train(
-    real[::1] params,                      # IN/OUT  updated after each whole mini-batch
-    real[::1] grads,                       # IN/OUT  the steps so far of an unfinished one
-    const Py_ssize_t[:, ::1] layout,       # IN
-    real[::1] scratch,                     # WORK    with room to turn deltas in for each part
-    Py_ssize_t rows,                       # IN   samples that scratch holds
-    X,                                     # IN   (n, n_0), float or double
-    const real[:, ::1] Y,                  # IN   (n, n_L)
-    const Py_ssize_t[::1] order,           # IN   the epoch: indices into X and Y
-    Py_ssize_t position,                   # IN   samples of the epoch already taken
-    Py_ssize_t batch,                      # IN   samples in a mini-batch
-    int cost,                              # IN
-    double rate,                           # IN   step per sample-mean gradient
-    double decay,                          # IN   factor on the weights at each update
-    double seconds,                        # IN   return at the first look at the clock after these
-    Options options=None,                  # IN   what goes beyond plain steps
-    Py_ssize_t part=0,                     # IN   which of the
-    Py_ssize_t parts=1,                    # IN   threads that call this at once, all alike
-    Py_ssize_t[::1] team=None,             # WORK where these meet, zeros at first
+    params,                # IN/OUT  updated after each whole mini-batch
+    grads,                 # IN/OUT  the steps so far of an unfinished one
+    layout,                # IN
+    scratch,               # WORK    with room to turn deltas in for each part
+    Py_ssize_t rows,       # IN   samples that scratch holds
+    X,                     # IN   (n, n_0), float or double
+    Y,                     # IN   (n, n_L)
+    order,                 # IN   the epoch: indices into X and Y
+    Py_ssize_t position,   # IN   samples of the epoch already taken
+    Py_ssize_t batch,      # IN   samples in a mini-batch
+    int cost,              # IN
+    double rate,           # IN   step per sample-mean gradient
+    double decay,          # IN   factor on the weights at each update
+    double seconds,        # IN   return at the first look at the clock after these
+    Options options=None,  # IN   what goes beyond plain steps
+    Py_ssize_t part=0,     # IN   which of the
+    Py_ssize_t parts=1,    # IN   threads that call this at once, all alike
+    team=None,             # WORK where these meet, zeros at first
 ):
     """Train on the epoch from ``position`` on; return the position reached.
 
@@ -203,37 +221,38 @@ def train(
     cdef const Layer* last = run.layers + run.last
     cdef Py_ssize_t kinds = 2 if options is None or options.dropout.rates == NULL else 4
     cdef Py_ssize_t turning = kinds * rows * (last.unit + last.width)
+    cdef Py_ssize_t room = look(scratch).len // run.itemsize - turning
+    cdef Py_buffer view = look(order)
     cdef Steps steps
-    run.Y, run.order, run.n, run.cost = &Y[0, 0], &order[0], order.shape[0], cost
-    steps.params, steps.grads = &params[0], &grads[0]
+    run.order, run.n = <const Py_ssize_t*> view.buf, length(&view)
+    run.Y, run.cost = address(Y), cost
+    run.turned = <char*> run.scratch + (turning + part * (room // parts)) * run.itemsize
+    memset(&steps, 0, sizeof(steps))
+    steps.params, steps.grads = <void*> run.params, address(grads)
     steps.position, steps.batch = position, batch
     steps.rate, steps.decay, steps.seconds = rate, decay, seconds
-    steps.part, steps.parts = part, parts
-    memset(&steps.rule, 0, sizeof(steps.rule))
-    memset(&steps.dropout, 0, sizeof(steps.dropout))
-    steps.max_norm, steps.costs = INFINITY, NULL
+    steps.part, steps.parts, steps.team = part, parts, <Py_ssize_t*> address(team)
+    steps.max_norm = INFINITY
     if options is not None:
         steps.max_norm, run.weights = options.max_norm, options.weights
         steps.costs = options.costs
         steps.rule, steps.dropout = options.rule, options.dropout
-    steps.team = NULL if team is None else &team[0]
-    run.turned = &scratch[turning + part * ((scratch.shape[0] - turning) // parts)]
     with nogil:
         position = kernels.train(&run, &steps)
     return position
 
 
-def abort(Py_ssize_t[::1] team):
+def abort(team):
     """Let those of the team that wait, or will, return: one of them never comes."""
-    abort_team(&team[0])
+    abort_team(<Py_ssize_t*> address(team))
 
 
-def all_finite(const real[::1] values):
+def all_finite(values):
     """Return whether no value is NaN or infinite."""
-    cdef bint result = True
-    if values.shape[0]:
-        with nogil:
-            result = kernels.finite(sizeof(values[0]), values.shape[0], &values[0])
+    cdef Py_buffer view = look(values)
+    cdef bint result
+    with nogil:
+        result = kernels.finite(view.itemsize, view.len // view.itemsize, view.buf)
     return result
 
 

@@ -1,15 +1,12 @@
 # Gradients of samples, in all forms. A Run holds what they have in common; its methods differ in
 # what they write.
 
-from cpython.buffer cimport PyBUF_STRIDES
-
-
 @cython.final
 @cython.auto_pickle(False)
 cdef class Run:
     """A network and samples to take through it. The gate has looked at all.
 
-    layout, itemsize: of the network's Layout; params: its block; scratch, turned: where its
+    layout: of the network's Layout; params: its block; scratch, turned: where its
     scratch, and the room to turn errors in, lie; rows: samples that scratch holds; X (., n_0),
     float or double; Y (., n_L) or None; order: indices into these; weights (.,) or None.
     """
@@ -18,26 +15,22 @@ cdef class Run:
     cdef object held  # what the addresses are of
 
     def __init__(
-        self, const Py_ssize_t[:, ::1] layout, Py_ssize_t itemsize, params, scratch,
-        Py_ssize_t turned, Py_ssize_t rows, X, Y, const Py_ssize_t[::1] order, int cost, double scale, weights,
+        self, layout, params, scratch, Py_ssize_t turned, Py_ssize_t rows, X, Y, order,
+        int cost, double scale, weights,
     ):  # fmt: skip
+        cdef Py_buffer view = look(order)
         self.held = (layout, params, scratch, X, Y, order, weights)
-        self.run.itemsize = itemsize
-        self.run.layers, self.run.last = layers_of(layout), layout.shape[0] - 1
-        self.run.params, self.run.scratch = address(params), address(scratch)
-        self.run.turned = <char*> self.run.scratch + turned * itemsize
-        self.run.rows = rows
-        self.run.inputs = inputs_of(X)
-        self.run.Y = NULL if Y is None else address(Y)
-        self.run.weights = NULL if weights is None else address(weights)
-        self.run.order, self.run.n = &order[0], order.shape[0]
+        self.run = pass_of(params, layout, scratch, rows, X)
+        self.run.turned = <char*> self.run.scratch + turned * self.run.itemsize
+        self.run.Y, self.run.weights = address(Y), address(weights)
+        self.run.order, self.run.n = <const Py_ssize_t*> view.buf, length(&view)
         self.run.cost, self.run.scale = cost, scale
 
     def gradient(self, grads, bint add, bint squared=False, double max_norm=INFINITY, norms=None):
         """Sum the gradients into a block; clipped, if there is a place (n,) for their norms."""
         cdef Sum total
         total.grads, total.add, total.squared = address(grads), add, squared
-        total.max_norm, total.norms = max_norm, NULL if norms is None else address(norms)
+        total.max_norm, total.norms = max_norm, address(norms)
         with nogil:
             kernels.gradient(&self.run, &total)
 
@@ -73,14 +66,6 @@ cdef class Run:
         cdef void* along = address(direction)
         with nogil:
             kernels.hessian(&self.run, along, add, target)
-
-
-cdef void* address(array) except *:
-    """Return where a C-contiguous array lies; the caller keeps it alive."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
-    PyBuffer_Release(&view)
-    return view.buf
 
 
 cdef Rows* rows_of(list arrays) except NULL:

@@ -6,15 +6,8 @@
 # anything else a door says so, with outputs that mean nothing, and the Python gate
 # takes over, to convert the rest or to say what is wrong.
 
-from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS,
-    PyBUF_FORMAT,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
 
 from numpy import ndarray as numpys_ndarray
 
@@ -68,21 +61,23 @@ cdef bint hold_parameters(biases, weights, const Few* few) noexcept:
     )
 
 
-cdef Few few_of(const Py_ssize_t[:, ::1] layout, Py_ssize_t itemsize, Py_ssize_t more) except *:
-    """Return what kernels know of a network, with buffers for its parameters and some more."""
+cdef Few few_of(
+    layout, Py_ssize_t itemsize, Py_ssize_t per_layer, Py_ssize_t more
+) except *:
+    """Return what kernels know of a network, with so many buffers for each layer and some more."""
     cdef Few few
     memset(&few, 0, sizeof(few))
     few.itemsize = itemsize
-    few.layers, few.last = layers_of(layout), layout.shape[0] - 1
-    few.held = <Py_buffer*> calloc(2 * few.last + more, sizeof(Py_buffer))
+    few.layers = layers_of(layout, &few.last)
+    few.held = <Py_buffer*> calloc(per_layer * few.last + more, sizeof(Py_buffer))
     if few.held == NULL:
         raise MemoryError
     return few
 
 
-cdef void release(const Few* few, Py_ssize_t more) noexcept:
+cdef void release(const Few* few, Py_ssize_t per_layer, Py_ssize_t more) noexcept:
     cdef Py_ssize_t i
-    for i in range(2 * few.last + more):
+    for i in range(per_layer * few.last + more):
         PyBuffer_Release(<Py_buffer*> few.held + i)
     free(<void*> few.held)
 
@@ -96,15 +91,15 @@ cdef void* scratch_for(Few* few, Py_ssize_t units) noexcept:
 
 
 def feedforward(
-    const Py_ssize_t[:, ::1] layout,  # IN
-    Py_ssize_t itemsize,              # IN   of the network's type
-    biases,                           # IN   anything, as are all below
-    weights,                          # IN
-    x,                                # IN
-    out,                              # OUT  (n_L, 1)
+    layout,               # IN
+    Py_ssize_t itemsize,  # IN   of the network's type
+    biases,               # IN   anything, as are all below
+    weights,              # IN
+    x,                    # IN
+    out,                  # OUT  (n_L, 1)
 ):
     """Compute the output activations of one sample; return whether all could be read."""
-    cdef Few few = few_of(layout, itemsize, 2)
+    cdef Few few = few_of(layout, itemsize, 2, 2)
     cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
     cdef void* memory = NULL
     cdef bint good, short_of_memory = False
@@ -120,7 +115,7 @@ def feedforward(
     if memory != NULL:
         with nogil:
             good = kernels.few_forward(&few, view[1].buf)
-    release(&few, 2)
+    release(&few, 2, 2)
     free(memory)
     if short_of_memory:
         raise MemoryError
@@ -128,24 +123,24 @@ def feedforward(
 
 
 def backprop(
-    const Py_ssize_t[:, ::1] layout,  # IN
-    Py_ssize_t itemsize,              # IN   of the network's type
-    biases,                           # IN   anything, as are all below
-    weights,                          # IN
-    pairs,                            # IN   list of (x, y)
-    int cost,                         # IN
-    double scale,                     # IN   of the gradient
-    bint add,                         # IN   whether to take a step, else the gradient is wanted
-    double decay,                     # IN   of the weights, in a step
-    new_b,                            # OUT  (n_l, 1) each
-    new_w,                            # OUT  (n_l, n_{l-1}) each
+    layout,               # IN
+    Py_ssize_t itemsize,  # IN   of the network's type
+    biases,               # IN   anything, as are all below
+    weights,              # IN
+    pairs,                # IN   list of (x, y)
+    int cost,             # IN
+    double scale,         # IN   of the gradient
+    bint add,             # IN   whether to take a step, else the gradient is wanted
+    double decay,         # IN   of the weights, in a step
+    new_b,                # OUT  (n_l, 1) each
+    new_w,                # OUT  (n_l, n_{l-1}) each
 ):
     """Compute the gradient summed over all pairs, or the parameters after a step by it.
 
     Return whether that is finite, None if not all could be read.
     """
     cdef Few few
-    cdef Py_ssize_t n, n_in, n_out, more, i
+    cdef Py_ssize_t n, n_in, n_out, i
     cdef Py_buffer* results
     cdef Py_buffer* view
     cdef void* memory = NULL
@@ -154,8 +149,7 @@ def backprop(
     if type(pairs) is not list:
         return None
     n = len(<list> pairs)
-    more = 2 * (layout.shape[0] - 1) + 2 * n
-    few = few_of(layout, itemsize, more)
+    few = few_of(layout, itemsize, 4, 2 * n)
     n_in, n_out = few.layers[0].fan_out, few.layers[few.last].fan_out
     results = <Py_buffer*> few.held + 2 * few.last
     few.x = view = results + 2 * few.last
@@ -183,7 +177,7 @@ def backprop(
     if memory != NULL:
         with nogil:
             result = kernels.few_gradient(&few)
-    release(&few, more)
+    release(&few, 4, 2 * n)
     free(memory)
     if short_of_memory:
         raise MemoryError
@@ -191,19 +185,19 @@ def backprop(
 
 
 def pack(
-    const Py_ssize_t[:, ::1] layout,  # IN
-    Py_ssize_t itemsize,              # IN   of the network's type
-    biases,                           # IN   anything; OUT if back
-    weights,                          # IN   anything; OUT if back
-    block,                            # OUT  aligned, of the layout; IN if back; or None
-    bint back,                        # IN   whether to copy from the block
-    bint search,                      # IN   whether to look for NaN and infinity
+    layout,               # IN
+    Py_ssize_t itemsize,  # IN   of the network's type
+    biases,               # IN   anything; OUT if back
+    weights,              # IN   anything; OUT if back
+    block,                # OUT  aligned, of the layout; IN if back; or None
+    bint back,            # IN   whether to copy from the block
+    bint search,          # IN   whether to look for NaN and infinity
 ):
     """Copy biases and weights to the block, or back; without a block, only look at them.
 
     Return whether all could be read, and is finite if that is searched for.
     """
-    cdef Few few = few_of(layout, itemsize, 1)
+    cdef Few few = few_of(layout, itemsize, 2, 1)
     cdef Py_ssize_t i
     cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
     cdef bint good
@@ -219,7 +213,7 @@ def pack(
                     )
             if view.buf != NULL:
                 kernels.pack(&few, back, view.buf)
-    release(&few, 1)
+    release(&few, 2, 1)
     return good
 
 

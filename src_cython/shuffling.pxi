@@ -81,16 +81,17 @@ cdef void permute(
 
 
 def shuffle(
-    getstate,              # of a _random.Random
-    setstate,              # of the same
-    bint python2,          # IN      as Python 2 did, or as Python 3 does
-    Py_ssize_t[::1] order, # IN/OUT  fewer than 2^32
+    getstate,      # of a _random.Random
+    setstate,      # of the same
+    bint python2,  # IN      as Python 2 did, or as Python 3 does
+    order,         # IN/OUT  fewer than 2^32
 ):
     """Shuffle ``order`` as Python does a list, and leave the generator as Python does.
 
     The GIL is kept: a thread that draws in between would get what is drawn here.
     """
     cdef uint32_t state[WORDS + 1]
+    cdef Py_buffer view = look(order)
     cdef tuple words = getstate()
     # Not a comprehension: one that finds no memory to grow drops its item twice (Cython 3.2).
     cdef list after = [None] * (WORDS + 1)
@@ -99,45 +100,49 @@ def shuffle(
         raise ValueError("not the state of a Mersenne Twister")
     for k in range(WORDS + 1):
         state[k] = words[k]
-    if order.shape[0]:
-        permute(state, python2, order.shape[0], &order[0])
+    permute(state, python2, length(&view), <Py_ssize_t*> view.buf)
     for k in range(WORDS + 1):
         after[k] = state[k]
     setstate(tuple(after))
 
 
-cdef bint same(list cards, list dealt, const Py_ssize_t[::1] order) noexcept:
+cdef bint same(list cards, list dealt, const Py_buffer* order) noexcept:
     cdef PyObject** card = items(cards)
     cdef PyObject** first = items(dealt)
+    cdef const Py_ssize_t* which = <const Py_ssize_t*> order.buf
     cdef Py_ssize_t k
-    if len(cards) != order.shape[0]:
+    if len(cards) != length(order):
         return False
-    for k in range(order.shape[0]):
-        if card[k] != first[order[k]]:
+    for k in range(length(order)):
+        if card[k] != first[which[k]]:
             return False
     return True
 
 
 def lies(
-    list cards,                   # IN
-    list dealt,                   # IN
-    const Py_ssize_t[::1] order,  # IN   indices into dealt
+    list cards,  # IN
+    list dealt,  # IN
+    order,       # IN   indices into dealt
 ):
     """Return whether ``cards[k]`` is the object ``dealt[order[k]]``, for all k and no more."""
-    return same(cards, dealt, order)
+    cdef Py_buffer view = look(order)
+    return same(cards, dealt, &view)
 
 
 def deal(
-    list cards,                    # IN/OUT
-    list dealt,                    # IN
-    const Py_ssize_t[::1] before,  # IN   indices into dealt
-    const Py_ssize_t[::1] after,   # IN   the same, in another order
+    list cards,  # IN/OUT
+    list dealt,  # IN
+    before,      # IN   indices into dealt
+    after,       # IN   the same, in another order
 ):
     """Make ``cards[k]`` the object ``dealt[after[k]]``, if they lie as in ``before``."""
+    cdef Py_buffer view = look(before)
+    cdef Py_buffer target = look(after)
+    cdef const Py_ssize_t* which = <const Py_ssize_t*> target.buf
     cdef PyObject** card
     cdef PyObject** first
     cdef Py_ssize_t k
-    if same(cards, dealt, before):
+    if same(cards, dealt, &view):
         card, first = items(cards), items(dealt)
-        for k in range(after.shape[0]):
-            card[k] = first[after[k]]  # the list holds what it held: no count of references
+        for k in range(length(&target)):
+            card[k] = first[which[k]]  # the list holds what it held: no count of references

@@ -29,10 +29,7 @@ typedef REAL NAME(loose)
         VEC acc[ROWS][COLUMNS];                                                              \
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
-                VEC start = {0};                                                             \
-                if (from == FROM_ROW) start = ((const VEC *)row)[v];                         \
-                if (from == FROM_C) start = scale * ((const VEC *)(C + i * c_row))[v];       \
-                acc[i][v] = start;                                                           \
+                acc[i][v] = factor * ((const VEC *)(start + i * start_row))[v];              \
             }                                                                                \
         for (ptrdiff_t p = 0; p < n; p++) {                                                  \
             VEC y[COLUMNS];                                                                  \
@@ -42,12 +39,9 @@ typedef REAL NAME(loose)
                 UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] += x * y[v];              \
             }                                                                                \
         }                                                                                    \
-        if (from == TO_C)                                                                    \
-            UNROLL for (int i = 0; i < ROWS; i++)                                            \
-                UNROLL for (int v = 0; v < COLUMNS; v++)                                     \
-                    acc[i][v] += scale * ((const VEC *)(C + i * c_row))[v];                  \
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
-            UNROLL for (int v = 0; v < COLUMNS; v++) ((VEC *)(C + i * c_row))[v] = acc[i][v];\
+            UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
+                ((VEC *)(sums + i * sums_row))[v] = acc[i][v];                               \
     }                                                                                        \
     break;
 
@@ -61,9 +55,11 @@ typedef REAL NAME(loose)
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define MOST_COLUMNS 4 /* 32 registers */
 #define MOST_ROWS(columns) ((columns) >= 3 ? 6 : 12)
+#define MOST_VECTORS 24
 #else
 #define MOST_COLUMNS 2 /* 16 registers; widths are whole lines, so 1 is not needed */
 #define MOST_ROWS(columns) 6
+#define MOST_VECTORS 12
 #endif
 
 /* Sums of at most this many terms at a time: a panel of Y then stays in the first cache. */
@@ -88,6 +84,15 @@ static void __attribute__((noinline)) NAME(panel)(
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
     REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
+    /* Every start is rows to load, and sums for TO_C go to a place of their own first: code for
+     * each in every tile was a third of all code. */
+    static const VEC zeros[MOST_COLUMNS];
+    VEC apart[MOST_VECTORS];
+    const REAL *start = from == FROM_C ? C : from == FROM_ROW ? row : (const REAL *)zeros;
+    const ptrdiff_t start_row = from == FROM_C ? c_row : 0;
+    const REAL factor = from == FROM_C ? scale : 1;
+    REAL *sums = from == TO_C ? (REAL *)apart : C;
+    const ptrdiff_t sums_row = from == TO_C ? columns * SIZE : c_row;
     while (n_rows > 0) {
         const int rows = NAME(part)(n_rows, MOST_ROWS(columns));
         switch (columns) {
@@ -100,9 +105,17 @@ static void __attribute__((noinline)) NAME(panel)(
         case 2: switch (rows) { UP_TO_6(2) } break;
 #endif
         }
+        if (from == TO_C)
+            for (int i = 0; i < rows; i++)
+                for (int v = 0; v < columns; v++)
+                    ((VEC *)(C + i * c_row))[v] =
+                        scale * ((const VEC *)(C + i * c_row))[v] + apart[i * columns + v];
+        else
+            sums += rows * c_row;
         if (ahead) fastbp_fetch(ahead, rows);
         X += rows * x_row;
         C += rows * c_row;
+        start += rows * start_row;
         n_rows -= rows;
     }
 }
@@ -220,18 +233,13 @@ static inline VEC NAME(softplus_of)(VEC z)
 #define IN_PLACE(FUNCTION)                                                                   \
     static void NAME(FUNCTION)(ptrdiff_t n, REAL *z)                                         \
     {                                                                                        \
-        VEC part;                                                                            \
-        ptrdiff_t i = 0;                                                                     \
-        for (; i + SIZE <= n; i += SIZE) {                                                   \
-            memcpy(&part, z + i, sizeof part);                                               \
+        for (; n > 0; n -= SIZE, z += SIZE) {                                                \
+            VEC part = {0};                                                                  \
+            if (n >= SIZE) part = *(const LOOSE *)z;                                         \
+            else memcpy(&part, z, (size_t)n * sizeof(REAL));                                 \
             part = NAME(FUNCTION##_of)(part);                                                \
-            memcpy(z + i, &part, sizeof part);                                               \
-        }                                                                                    \
-        if (i < n) {                                                                         \
-            part = (VEC){0};                                                                 \
-            memcpy(&part, z + i, (size_t)(n - i) * sizeof(REAL));                            \
-            part = NAME(FUNCTION##_of)(part);                                                \
-            memcpy(z + i, &part, (size_t)(n - i) * sizeof(REAL));                            \
+            if (n >= SIZE) *(LOOSE *)z = part;                                               \
+            else memcpy(z, &part, (size_t)n * sizeof(REAL));                                 \
         }                                                                                    \
     }
 IN_PLACE(sigmoid)
@@ -680,6 +688,7 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef COMBINE
 #undef MOST_COLUMNS
 #undef MOST_ROWS
+#undef MOST_VECTORS
 #undef SUM_BLOCK
 #undef PACKED_ROWS
 #undef PACKED_BYTES

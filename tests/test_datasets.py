@@ -7,6 +7,7 @@ import random
 import shutil
 import struct
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,7 @@ def test_digits():
     assert digits.X.dtype == np.float64
     assert digits.X.flags.c_contiguous
     np.testing.assert_array_equal(np.unique(digits.X), np.arange(17) / 16)
+    assert zlib.crc32((16 * digits.X).astype(np.uint8)) == 4087501628  # scikit-learn's order
     assert digits.Y.dtype == np.int64
     assert np.bincount(digits.Y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 

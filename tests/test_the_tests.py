@@ -26,7 +26,7 @@ CORE_TESTS = [
 
 @pytest.mark.parametrize("plain", ["", "1"], ids=["vectors", "plain loops"])
 def test_a_build_without_a_bug_passes(plain):
-    """Those of simd_vector.h and of simd_plain.h, with every index checked."""
+    """Those of simd_vector.h and of simd_plain.h."""
     with workshop.copied() as folder:
         assert mutate.sound(folder, CORE_TESTS, FASTBP_PLAIN=plain) == ""
 

@@ -78,8 +78,8 @@ class Work:
         for start in range(0, self.n, size):
             piece = slice(start, min(start + size, self.n))
             yield piece, core.Run(
-                self.layout.table, self.layout.itemsize, self.block, self._scratch,
-                self._turned, self._rows, self.data.X, self._Y, self._order[piece],
+                self.layout.table, self.block, self._scratch, self._turned, self._rows,
+                self.data.X, self._Y, self._order[piece],
                 self._cost, self.scale, self.weights,
             )  # fmt: skip
 

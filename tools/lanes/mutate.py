@@ -10,7 +10,7 @@ from pathlib import Path
 from lanes import workshop
 from lanes.mutants import BUGS, EQUIVALENT, SHORT, TESTS
 
-# A core that checks every index, quick to compile. An installed fastbp may have other levels.
+# A core that checks indices of lists, quick to compile. An installed fastbp may have other levels.
 _BUILT = {"FASTBP_DEBUG": "1", "FASTBP_LEVEL": "base"}
 
 # They need a core as fast as the shipped one, or are about other things.

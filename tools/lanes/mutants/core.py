@@ -253,7 +253,7 @@ BUGS = {
     "no end of the sigmoid": ("src_cython/simd_vector.h", [("(BITS)a & ~large", "(BITS)a")]),
     "the sigmoid leaves out the remainder": (
         "src_cython/simd_vector.h",
-        [("if (i < n)", "if (i > n)")],
+        [("for (; n > 0; n -= SIZE, z", "for (; n >= SIZE; n -= SIZE, z")],
     ),
     "half a tile: the second column of vectors is that of the first": (
         "src_cython/simd_vector.h",
@@ -266,11 +266,19 @@ BUGS = {
     ),
     "a scaled start is not scaled": (
         "src_cython/simd_vector.h",
-        [("start = scale * ((const VEC *)(C", "start = ((const VEC *)(C")],
+        [("factor = from == FROM_C ? scale : 1", "factor = 1")],
+    ),
+    "all tiles start from the first rows": (
+        "src_cython/simd_vector.h",
+        [("        start += rows * start_row;\n", "")],
+    ),
+    "sums apart are those of the first tile": (
+        "src_cython/simd_vector.h",
+        [("apart[i * columns + v]", "apart[v]")],
     ),
     "a sum that is added last is added to weights without decay": (
         "src_cython/simd_vector.h",
-        [("acc[i][v] += scale * ((const VEC *)(C", "acc[i][v] += ((const VEC *)(C")],
+        [("scale * ((const VEC *)(C + i * c_row))[v] +", "((const VEC *)(C + i * c_row))[v] +")],
     ),
     "tiny steps of many samples are rounded one by one": (
         "src_cython/passes.pxi",
@@ -471,7 +479,7 @@ BUGS = {
     ),
     "a list that was edited counts as untouched": (
         "src_cython/shuffling.pxi",
-        [("        if card[k] != first[order[k]]:\n            return False\n", "        pass\n")],
+        [("        if card[k] != first[which[k]]:\n            return False\n", "        pass\n")],
     ),
     "a thread that never comes is waited for": (
         "src_cython/threads.h",
