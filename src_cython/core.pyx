@@ -16,6 +16,7 @@ from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
     PyBUF_STRIDES,
+    PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
@@ -92,21 +93,24 @@ def use(table):
     kernels = <const Kernels*> PyCapsule_GetPointer(table, INTERFACE)
 
 
-cdef Py_buffer look(array) except *:
-    """Return where a C-contiguous array lies, and how long it is; NULL for None.
+cdef Py_buffer look(array, size_t itemsize, bint written=False) except *:
+    """Return where an array lies, and how long it is; NULL for None.
 
-    The caller keeps it alive. No memoryview: that class would be a third of this module.
+    It is C-contiguous, of items of that size (0: of any) and, if it is to be written, may be. The
+    caller keeps it alive. No memoryview: that class would be a third of this module.
     """
     cdef Py_buffer view
     memset(&view, 0, sizeof(view))
     if array is not None:
-        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+        PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if written else 0))
         PyBuffer_Release(&view)
+        if itemsize and <size_t> view.itemsize != itemsize:
+            raise TypeError(f"array: expected items of {itemsize} bytes, got {view.itemsize}")
     return view
 
 
-cdef void* address(array) except? NULL:
-    return look(array).buf
+cdef void* address(array, size_t itemsize, bint written=False) except? NULL:
+    return look(array, itemsize, written).buf
 
 
 cdef Py_ssize_t length(const Py_buffer* order) noexcept:
@@ -116,7 +120,7 @@ cdef Py_ssize_t length(const Py_buffer* order) noexcept:
 
 cdef const Layer* layers_of(layout, Py_ssize_t* last) except NULL:
     """Return the rows of the layout table, and which is the last."""
-    cdef Py_buffer view = look(layout)
+    cdef Py_buffer view = look(layout, sizeof(Py_ssize_t))
     last[0] = view.len // <Py_ssize_t> sizeof(Layer) - 1
     return <const Layer*> view.buf
 
@@ -124,12 +128,12 @@ cdef const Layer* layers_of(layout, Py_ssize_t* last) except NULL:
 cdef Pass pass_of(params, layout, scratch, Py_ssize_t rows, X) except *:
     """Return what a kernel needs for outputs; the caller keeps all alive."""
     cdef Pass run
-    cdef Py_buffer view = look(params)
+    cdef Py_buffer view = look(params, 0)
     memset(&run, 0, sizeof(run))
     run.itemsize, run.params = view.itemsize, view.buf
     run.layers = layers_of(layout, &run.last)
-    run.scratch, run.rows = address(scratch), rows
-    view = look(X)
+    run.scratch, run.rows = address(scratch, run.itemsize, True), rows
+    view = look(X, 0)
     run.inputs.n_0 = run.layers[0].fan_out
     if view.itemsize == sizeof(float):
         run.inputs.floats = <const float*> view.buf
@@ -151,7 +155,7 @@ def forward(
 ):
     """Compute the output activations of samples start to stop."""
     cdef Pass run = pass_of(params, layout, scratch, rows, X)
-    cdef void* target = address(out)
+    cdef void* target = address(out, run.itemsize, True)
     if start < stop:
         with nogil:
             kernels.forward(&run, start, stop, target)
@@ -184,11 +188,13 @@ cdef class Options:
     ):  # fmt: skip
         self.held = (weights, moments, rates, costs)
         self.max_norm = max_norm
-        self.costs, self.weights = <double*> address(costs), address(weights)
+        self.costs = <double*> address(costs, sizeof(double), True)
+        self.weights = address(weights, 0)
+        cdef void* blocks = address(moments, 0, True)
         self.rule = Rule(
-            optimizer, l1, l2, alpha, first, second, epsilon, hat, address(moments), updates
+            optimizer, l1, l2, alpha, first, second, epsilon, hat, blocks, updates
         )
-        self.dropout = Dropout(<const double*> address(rates), seed, drawn)
+        self.dropout = Dropout(<const double*> address(rates, sizeof(double)), seed, drawn)
 
 
 def train(
@@ -221,17 +227,19 @@ def train(
     cdef const Layer* last = run.layers + run.last
     cdef Py_ssize_t kinds = 2 if options is None or options.dropout.rates == NULL else 4
     cdef Py_ssize_t turning = kinds * rows * (last.unit + last.width)
-    cdef Py_ssize_t room = look(scratch).len // run.itemsize - turning
-    cdef Py_buffer view = look(order)
+    cdef Py_ssize_t room = look(scratch, 0).len // run.itemsize - turning
+    cdef Py_buffer view = look(order, sizeof(Py_ssize_t))
     cdef Steps steps
     run.order, run.n = <const Py_ssize_t*> view.buf, length(&view)
-    run.Y, run.cost = address(Y), cost
+    run.Y, run.cost = address(Y, run.itemsize), cost
     run.turned = <char*> run.scratch + (turning + part * (room // parts)) * run.itemsize
     memset(&steps, 0, sizeof(steps))
-    steps.params, steps.grads = <void*> run.params, address(grads)
+    steps.params = address(params, run.itemsize, True)
+    steps.grads = address(grads, run.itemsize, True)
     steps.position, steps.batch = position, batch
     steps.rate, steps.decay, steps.seconds = rate, decay, seconds
-    steps.part, steps.parts, steps.team = part, parts, <Py_ssize_t*> address(team)
+    steps.part, steps.parts = part, parts
+    steps.team = <Py_ssize_t*> address(team, sizeof(Py_ssize_t), True)
     steps.max_norm = INFINITY
     if options is not None:
         steps.max_norm, run.weights = options.max_norm, options.weights
@@ -244,12 +252,12 @@ def train(
 
 def abort(team):
     """Let those of the team that wait, or will, return: one of them never comes."""
-    abort_team(<Py_ssize_t*> address(team))
+    abort_team(<Py_ssize_t*> address(team, sizeof(Py_ssize_t), True))
 
 
 def all_finite(values):
     """Return whether no value is NaN or infinite."""
-    cdef Py_buffer view = look(values)
+    cdef Py_buffer view = look(values, 0)
     cdef bint result
     with nogil:
         result = kernels.finite(view.itemsize, view.len // view.itemsize, view.buf)

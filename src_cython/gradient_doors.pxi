@@ -18,25 +18,29 @@ cdef class Run:
         self, layout, params, scratch, Py_ssize_t turned, Py_ssize_t rows, X, Y, order,
         int cost, double scale, weights,
     ):  # fmt: skip
-        cdef Py_buffer view = look(order)
+        cdef Py_buffer view = look(order, sizeof(Py_ssize_t))
         self.held = (layout, params, scratch, X, Y, order, weights)
         self.run = pass_of(params, layout, scratch, rows, X)
         self.run.turned = <char*> self.run.scratch + turned * self.run.itemsize
-        self.run.Y, self.run.weights = address(Y), address(weights)
+        self.run.Y = address(Y, self.run.itemsize)
+        self.run.weights = address(weights, self.run.itemsize)
         self.run.order, self.run.n = <const Py_ssize_t*> view.buf, length(&view)
         self.run.cost, self.run.scale = cost, scale
+
+    cdef void* written(self, array) except? NULL:
+        return address(array, self.run.itemsize, True)
 
     def gradient(self, grads, bint add, bint squared=False, double max_norm=INFINITY, norms=None):
         """Sum the gradients into a block; clipped, if there is a place (n,) for their norms."""
         cdef Sum total
-        total.grads, total.add, total.squared = address(grads), add, squared
-        total.max_norm, total.norms = max_norm, address(norms)
+        total.grads, total.add, total.squared = self.written(grads), add, squared
+        total.max_norm, total.norms = max_norm, self.written(norms)
         with nogil:
             kernels.gradient(&self.run, &total)
 
     def norms(self, out, bint per_layer):
         """Write the norm of each sample's gradient, (n,), or (n, layers)."""
-        cdef void* target = address(out)
+        cdef void* target = self.written(out)
         with nogil:
             kernels.norms(&self.run, per_layer, target)
 
@@ -56,14 +60,14 @@ cdef class Run:
 
     def pull(self, out, bint of_outputs):
         """Write the cost's gradient by the inputs, (n, n_0), or the outputs', (n, n_L, n_0)."""
-        cdef void* target = address(out)
+        cdef void* target = self.written(out)
         with nogil:
             kernels.pull(&self.run, of_outputs, target)
 
     def hessian(self, direction, out, bint add):
         """Sum the Hessian's product with a direction into a block; both are blocks."""
-        cdef void* target = address(out)
-        cdef void* along = address(direction)
+        cdef void* target = self.written(out)
+        cdef void* along = address(direction, self.run.itemsize)
         with nogil:
             kernels.hessian(&self.run, along, add, target)
 
@@ -76,7 +80,7 @@ cdef Rows* rows_of(list arrays) except NULL:
     if rows == NULL:
         raise MemoryError
     for i in range(len(arrays)):
-        PyObject_GetBuffer(arrays[i], &view, PyBUF_STRIDES)
+        PyObject_GetBuffer(arrays[i], &view, PyBUF_STRIDES | PyBUF_WRITABLE)
         rows[i] = Rows(view.buf, view.strides[0])
         PyBuffer_Release(&view)
     return rows

@@ -91,7 +91,7 @@ def shuffle(
     The GIL is kept: a thread that draws in between would get what is drawn here.
     """
     cdef uint32_t state[WORDS + 1]
-    cdef Py_buffer view = look(order)
+    cdef Py_buffer view = look(order, sizeof(Py_ssize_t), True)
     cdef tuple words = getstate()
     # Not a comprehension: one that finds no memory to grow drops its item twice (Cython 3.2).
     cdef list after = [None] * (WORDS + 1)
@@ -125,7 +125,7 @@ def lies(
     order,       # IN   indices into dealt
 ):
     """Return whether ``cards[k]`` is the object ``dealt[order[k]]``, for all k and no more."""
-    cdef Py_buffer view = look(order)
+    cdef Py_buffer view = look(order, sizeof(Py_ssize_t))
     return same(cards, dealt, &view)
 
 
@@ -136,8 +136,8 @@ def deal(
     after,       # IN   the same, in another order
 ):
     """Make ``cards[k]`` the object ``dealt[after[k]]``, if they lie as in ``before``."""
-    cdef Py_buffer view = look(before)
-    cdef Py_buffer target = look(after)
+    cdef Py_buffer view = look(before, sizeof(Py_ssize_t))
+    cdef Py_buffer target = look(after, sizeof(Py_ssize_t))
     cdef const Py_ssize_t* which = <const Py_ssize_t*> target.buf
     cdef PyObject** card
     cdef PyObject** first

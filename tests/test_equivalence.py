@@ -500,3 +500,24 @@ def test_all_finite_sees_every_place(dtype, bad):
             assert not core.all_finite(values)
             values[i] = -1
     assert core.all_finite(np.empty(0, dtype))
+
+
+@pytest.mark.parametrize("fault", ["another type", "read-only", "strided"])
+@pytest.mark.parametrize("name", ["params", "grads", "scratch"])
+def test_the_cores_loop_refuses_blocks_it_would_misread(name, fault):
+    """What it writes to must be writable, and of one type: nothing is written."""
+    block = Block(twins([3, 4, 2], "QuadraticCost", np.float64)[1], 2)
+    good = getattr(block, name)
+    bad = {
+        "another type": good.astype(np.float32),
+        "read-only": good.copy(),
+        "strided": np.repeat(good, 2)[::2],
+    }[fault]
+    bad.flags.writeable = fault != "read-only"
+    setattr(block, name, bad)
+    before = block.params.copy(), bad.copy()
+    X, Y = np.ones((2, 3)), np.ones((2, 2))
+    with pytest.raises((TypeError, ValueError), match=r"read-only|not C-contiguous|bytes, got"):
+        block.train(X, Y, np.arange(2), 2, CODES["quadratic"], rate=1.0)
+    assert block.params.tobytes() == before[0].tobytes()
+    assert bad.tobytes() == before[1].tobytes()
