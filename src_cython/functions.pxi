@@ -9,7 +9,7 @@ cdef enum:
     CHUNK = 64  # values whose slopes are computed at a time
 
 
-cdef inline void activate(
+cdef void activate(
     int activation,      # IN
     Py_ssize_t n,        # IN
     Py_ssize_t fan_out,  # IN
@@ -54,7 +54,7 @@ cdef inline void exponential(Py_ssize_t n, real* z) noexcept nogil:
         exponential_double(n, z)
 
 
-cdef inline void softmax(Py_ssize_t n, real* z) noexcept nogil:
+cdef void softmax(Py_ssize_t n, real* z) noexcept nogil:
     cdef Py_ssize_t j
     cdef real largest = z[0], total = 0
     for j in range(1, n):
@@ -68,7 +68,7 @@ cdef inline void softmax(Py_ssize_t n, real* z) noexcept nogil:
         z[j] /= total
 
 
-cdef inline void times_slope(
+cdef void times_slope(
     int activation,      # IN
     Py_ssize_t n,        # IN
     Py_ssize_t fan_out,  # IN
@@ -114,7 +114,7 @@ cdef inline void times_slope(
                 delta[j] = a[j] * (delta[j] - total)
 
 
-cdef inline void times_curvature(
+cdef void times_curvature(
     int activation,  # IN
     Py_ssize_t n,    # IN
     const real* a,   # IN      activations
@@ -136,7 +136,7 @@ cdef inline void times_curvature(
         clear(n, factor)  # LINEAR, RELU, LEAKY_RELU: straight lines
 
 
-cdef inline double output_cost(
+cdef double output_cost(
     int cost,       # IN
     Py_ssize_t n,   # IN
     const real* a,  # IN  output activations
@@ -167,7 +167,7 @@ cdef inline double output_cost(
     return total
 
 
-cdef inline void output_delta(
+cdef void output_delta(
     int cost,        # IN
     int activation,  # IN
     Py_ssize_t n,    # IN
@@ -194,7 +194,56 @@ cdef inline void output_delta(
     # exponential: a does.
 
 
-cdef inline void output_change(
+# The same for one sample and a layer of one line: sigmoids take no call, and stay in registers.
+
+
+cdef inline void times_line(const real* factor, real* delta) noexcept nogil:
+    if real is float:
+        times_line_float(factor, delta)
+    else:
+        times_line_double(factor, delta)
+
+
+cdef inline void activate_line(
+    int activation,
+    Py_ssize_t fan_out,
+    const real* there,  # IN      1 for each neuron, 0 in the padding
+    real* z,            # IN/OUT  weighted inputs, then activations
+    real* slope,        # OUT     not of softmax; 0 in the padding
+) noexcept nogil:
+    if activation == SIGMOID:
+        if real is float:
+            sigmoid_line_float(there, z, slope)
+        else:
+            sigmoid_line_double(there, z, slope)
+    else:
+        activate(activation, 1, fan_out, fan_out, z)
+        if activation != SOFTMAX:
+            copy(fan_out, there, slope)
+            times_slope(activation, 1, fan_out, fan_out, z, slope)
+
+
+cdef inline void output_delta_line(
+    int cost,
+    int activation,
+    Py_ssize_t fan_out,
+    const real* a,
+    const real* scale,  # IN      0 in the padding
+    const real* slope,  # IN
+    real* delta,        # IN/OUT  targets y, then the error; 0 in the padding
+) noexcept nogil:
+    if activation == SIGMOID:
+        if real is float:
+            error_line_float(scale, a, delta)
+        else:
+            error_line_double(scale, a, delta)
+        if cost == QUADRATIC:
+            times_line(slope, delta)
+    else:
+        output_delta(cost, activation, fan_out, a, scale[0], delta)
+
+
+cdef void output_change(
     int cost,        # IN
     int activation,  # IN
     Py_ssize_t n,    # IN

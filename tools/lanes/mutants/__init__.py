@@ -27,7 +27,7 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 # Who should notice, the most specific first.
 TESTS = {
     "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
-    "src_cython/functions.pxi": ["training", "gradient_forms"],
+    "src_cython/functions.pxi": ["training", "gradient_forms", "tiny"],
     "src_cython/gradients.pxi": ["gradient_forms", "sparse", "training"],
     "src_cython/layers.pxi": [
         "equivalence",
@@ -55,9 +55,11 @@ TESTS = {
         "gradient_forms",
         "training",
         "bad_input",
+        "tiny",
     ],
     "src_cython/sparse.pxi": ["sparse"],
     "src_cython/threads.h": ["threads"],
+    "src_cython/tiny.pxi": ["tiny"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
     "fastbp/samples.py": ["bad_input", "contract", "user_code", "gradient_forms", "training"],
     "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
