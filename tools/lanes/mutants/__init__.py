@@ -12,7 +12,7 @@ BUGS = {**core.BUGS, **gate.BUGS, **training.BUGS, **storage.BUGS}
 EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "errors of samples that are not there are not cleared": (
         "src_cython/layers.pxi",
-        [("        clear(columns - n, turned + j * columns + n)\n", "        pass\n")],
+        [("        clear(fan_out * columns, turned)\n", "        pass\n")],
         "what is computed of them goes to columns that nobody reads; cleared, no number is read "
         "that was never written",
     ),
