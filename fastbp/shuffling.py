@@ -50,23 +50,31 @@ class Deck:
         # whatever user code or another thread does to the caller's. It also holds the
         # pairs, so that no id is used again.
         self.dealt: list[Any] | Dataset
+        self._first: list[Any] = []
+        self._cards: list[Any] | None = None
         if isinstance(data, Dataset):
             self.dealt = data[:]
-            self._first: list[Any] = list(range(len(self.dealt)))
-            self.cards = self._first.copy()
         else:
             self.dealt = self._first = list(data)
-            self.cards = data
+            self._cards = data
         # Of each card, where it lay at first: true as long as only we reorder them.
-        self._order = np.arange(len(self._first), dtype=np.intp)
+        self._order = np.arange(len(self.dealt), dtype=np.intp)
         self._places: dict[int, int] | None = None
+
+    @property
+    def cards(self) -> list[Any]:
+        """What the shuffle works on; row numbers become a list only where one is asked for."""
+        if self._cards is None:
+            self._first = list(range(len(self.dealt)))
+            self._cards = [self._first[i] for i in self._order]
+        return self._cards
 
     def shuffle(self) -> None:
         """Put the cards in the order of the next epoch."""
         if self._shuffle is None:
             return
         shuffle = self._shuffle()
-        on_rows = _on_rows(shuffle) if self._in_order() and len(self.cards) < 2**32 else None
+        on_rows = _on_rows(shuffle) if self._in_order() and len(self._order) < 2**32 else None
         if on_rows is None:
             shuffle(self.cards)
         else:
@@ -74,8 +82,9 @@ class Deck:
             try:
                 on_rows(self._order)
             finally:  # with Ctrl-C in between, the list would not be where the generator is
-                core.deal(self.cards, self._first, before, self._order)
-        if not self.cards:
+                if self._cards is not None:
+                    core.deal(self._cards, self._first, before, self._order)
+        if self._cards is not None and not self._cards:
             raise ValueError(text("training_data", "at least one sample", "none shuffled"))
 
     def anew(self) -> Deck:
@@ -108,7 +117,9 @@ class Deck:
 
     def _in_order(self) -> bool:
         # A list of another class may have its own idea of what its items are.
-        return type(self.cards) is list and core.lies(self.cards, self._first, self._order)
+        return self._cards is None or (
+            type(self._cards) is list and core.lies(self._cards, self._first, self._order)
+        )
 
 
 class Seeded:

@@ -194,6 +194,55 @@ cdef void output_delta(
     # exponential: a does.
 
 
+# The same for one sample and a layer of one line: sigmoids take no call, and stay in registers.
+
+
+cdef inline void times_line(const real* factor, real* delta) noexcept nogil:
+    if real is float:
+        times_line_float(factor, delta)
+    else:
+        times_line_double(factor, delta)
+
+
+cdef inline void activate_line(
+    int activation,
+    Py_ssize_t fan_out,
+    const real* there,  # IN      1 for each neuron, 0 in the padding
+    real* z,            # IN/OUT  weighted inputs, then activations
+    real* slope,        # OUT     not of softmax; 0 in the padding
+) noexcept nogil:
+    if activation == SIGMOID:
+        if real is float:
+            sigmoid_line_float(there, z, slope)
+        else:
+            sigmoid_line_double(there, z, slope)
+    else:
+        activate(activation, 1, fan_out, fan_out, z)
+        if activation != SOFTMAX:
+            copy(fan_out, there, slope)
+            times_slope(activation, 1, fan_out, fan_out, z, slope)
+
+
+cdef inline void output_delta_line(
+    int cost,
+    int activation,
+    Py_ssize_t fan_out,
+    const real* a,
+    const real* scale,  # IN      0 in the padding
+    const real* slope,  # IN
+    real* delta,        # IN/OUT  targets y, then the error; 0 in the padding
+) noexcept nogil:
+    if activation == SIGMOID:
+        if real is float:
+            error_line_float(scale, a, delta)
+        else:
+            error_line_double(scale, a, delta)
+        if cost == QUADRATIC:
+            times_line(slope, delta)
+    else:
+        output_delta(cost, activation, fan_out, a, scale[0], delta)
+
+
 cdef void output_change(
     int cost,        # IN
     int activation,  # IN

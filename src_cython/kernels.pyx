@@ -7,6 +7,7 @@
 #   functions.pxi   activations and costs: one switch per question
 #   sparse.pxi      the first layer, for inputs many of which are 0
 #   layers.pxi      one layer of a block of samples, and all layers: forward, backward, update
+#   tiny.pxi        mini-batches of one sample through layers of one line
 #   passes.pxi      all samples, block by block: outputs, mini-batches
 #   gradients.pxi   the same: sums of gradients, norms, one for each sample, Hessian products
 #   few.pxi         a few samples on the public arrays
@@ -83,6 +84,18 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
     void sigmoid_float(Py_ssize_t, float*) noexcept
     void sigmoid_double(Py_ssize_t, double*) noexcept
+    void sigmoid_line_float(const float*, float*, float*) noexcept
+    void sigmoid_line_double(const double*, double*, double*) noexcept
+    void error_line_float(const float*, const float*, float*) noexcept
+    void error_line_double(const double*, const double*, double*) noexcept
+    void times_line_float(const float*, float*) noexcept
+    void times_line_double(const double*, double*) noexcept
+    void advance_float(
+        Py_ssize_t, float, float*, float*, const float*, const float*, const float*, float*
+    ) noexcept  # fmt: skip
+    void advance_double(
+        Py_ssize_t, double, double*, double*, const double*, const double*, const double*, double*
+    ) noexcept  # fmt: skip
     void tanh_float(Py_ssize_t, float*) noexcept
     void tanh_double(Py_ssize_t, double*) noexcept
     void softplus_float(Py_ssize_t, float*) noexcept
@@ -153,6 +166,7 @@ include "functions.pxi"
 include "sparse.pxi"
 include "layers.pxi"
 include "gradients.pxi"
+include "tiny.pxi"
 include "passes.pxi"
 include "few.pxi"
 

@@ -132,10 +132,10 @@ cdef void layer_backward(
 ) noexcept nogil:
     """Compute delta_prev = W delta (BP2, before the slope)."""
     # Vectors over samples: a sum over outputs needs no horizontal sum that way.
-    cdef Py_ssize_t s, k, j, columns = in_lines(n, delta_prev)
+    cdef Py_ssize_t s, columns = in_lines(n, delta_prev)
     cdef real* turned_prev = turned + fan_out * columns
-    for j in range(fan_out):
-        clear(columns - n, turned + j * columns + n)
+    if columns > n:
+        clear(fan_out * columns, turned)
     transpose(n, fan_out, delta, width, turned, columns)
     multiply(
         FROM_ZERO, fan_in, columns, fan_out, W, width, 1, turned, columns,
@@ -183,16 +183,8 @@ cdef void bias_gradient(
     real* bias,         # IN/OUT  (width,)
 ) noexcept nogil:
     """Compute the sum of delta (BP3), from that start."""
-    cdef Py_ssize_t s, j
     cdef real one = 1
-    if start == TO_C:  # many samples: the call pays
-        multiply(start, 1, width, n, &one, 0, 0, delta, width, bias, width, NULL, one, NULL)
-        return
-    if start == FROM_ZERO:
-        clear(width, bias)
-    for s in range(n):
-        for j in range(width):
-            bias[j] += delta[s * width + j]
+    multiply(start, 1, width, n, &one, 0, 0, delta, width, bias, width, NULL, one, NULL)
 
 
 cdef void layer_update(

@@ -131,6 +131,8 @@ cdef Py_ssize_t train_of(
     cdef int start
     cdef Py_ssize_t s
     cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
+    if is_tiny(run, steps, params):
+        return train_tiny(run, steps, params)
     while position < n and not leave:
         first = position - position % batch
         end = min(first + batch, n)

@@ -48,6 +48,12 @@
  *
  * tanh, softplus (ln(1 + exp z)), exponential and decay (1 - exp(-z)) work in place like sigmoid.
  *
+ * Of single lines, aligned (tiny.pxi): advance(n, decay, W, bias, a, d, x, z) replaces n rows of W
+ * by decay W + a d^T and bias, if not NULL, by bias + d, and sets z to that bias, or 0, + x W;
+ * sigmoid_line(there, z, slope) replaces z by its sigmoid and sets slope to its derivative times
+ * `there`; error_line(factor, a, delta) replaces delta by factor (a - delta); times_line(factor,
+ * delta) multiplies delta.
+ *
  * transpose(n, m, source, row, target, column) copies n rows of m values, `row` apart, to m rows
  * of n values, `column` apart.
  *

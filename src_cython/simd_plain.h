@@ -42,6 +42,38 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
     }
 }
 
+enum { NAME(LINE) = FASTBP_LINE / sizeof(REAL) };
+
+static inline void NAME(sigmoid_line)(const REAL *there, REAL *z, REAL *slope)
+{
+    NAME(sigmoid)(NAME(LINE), z);
+    for (ptrdiff_t j = 0; j < NAME(LINE); j++) slope[j] = there[j] * (z[j] * (1 - z[j]));
+}
+
+static inline void NAME(error_line)(const REAL *factor, const REAL *a, REAL *delta)
+{
+    for (ptrdiff_t j = 0; j < NAME(LINE); j++) delta[j] = factor[j] * (a[j] - delta[j]);
+}
+
+static inline void NAME(times_line)(const REAL *factor, REAL *delta)
+{
+    for (ptrdiff_t j = 0; j < NAME(LINE); j++) delta[j] *= factor[j];
+}
+
+static inline void NAME(advance)(
+    ptrdiff_t n, REAL decay, REAL *W, REAL *bias, const REAL *a, const REAL *d, const REAL *x,
+    REAL *z)
+{
+    for (ptrdiff_t j = 0; j < NAME(LINE); j++) z[j] = bias ? bias[j] += d[j] : 0;
+    if (decay != 1)
+        for (ptrdiff_t i = 0; i < n * NAME(LINE); i++) W[i] *= decay;
+    for (ptrdiff_t p = 0; p < n; p++, W += NAME(LINE))
+        for (ptrdiff_t j = 0; j < NAME(LINE); j++) {
+            W[j] += a[p] * d[j];
+            z[j] += x[p] * W[j];
+        }
+}
+
 static void NAME(sum_listed)(
     ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
     const REAL *X, ptrdiff_t x_row, const REAL *Y, ptrdiff_t y_row, REAL *Z, ptrdiff_t z_row)

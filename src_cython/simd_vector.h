@@ -179,15 +179,11 @@ static inline VEC NAME(choose)(BITS where, VEC yes, VEC no)
 
 static inline VEC NAME(sigmoid_of)(VEC z)
 {
-    const VEC minus_z = -z;
-    /* NaN fails both comparisons and passes through. */
-    const BITS large = minus_z > LARGEST, small = minus_z < -LARGEST;
-    const BITS least = (BITS)((VEC){0} - LARGEST);
-    const VEC x = (VEC)(((BITS)minus_z & ~(large | small)) | (small & least));
+    /* Nothing waits for the comparisons but the end. NaN fails both and passes through. */
     VEC power;
-    const VEC rest = NAME(reduced)(x, &power);
-    const VEC a = 1 / (1 + (1 + rest) * power);
-    return (VEC)((BITS)a & ~large);
+    const VEC rest = NAME(reduced)(-z, &power);
+    const VEC a = NAME(choose)(z > LARGEST, (VEC){0} + 1, 1 / (1 + (1 + rest) * power));
+    return NAME(choose)(z < -LARGEST, (VEC){0}, a);
 }
 
 /* exp(x), between the smallest and some largest number; NaN stays. */
@@ -247,6 +243,52 @@ IN_PLACE(tanh)
 IN_PLACE(softplus)
 IN_PLACE(exponential)
 IN_PLACE(decay)
+
+/* A line is one vector or several; few enough, with the sum and a row, for the registers. */
+#define VECTORS (FASTBP_LINE / VECTOR_BYTES)
+
+static inline void NAME(advance)(
+    ptrdiff_t n, REAL decay, REAL *W, REAL *bias, const REAL *a, const REAL *d, const REAL *x,
+    REAL *z)
+{
+    VEC step[VECTORS], sum[VECTORS];
+    UNROLL for (int u = 0; u < VECTORS; u++) {
+        step[u] = ((const VEC *)d)[u];
+        sum[u] = (VEC){0};
+        if (bias) sum[u] = ((VEC *)bias)[u] += step[u];
+    }
+    /* Apart, or a compiler may choose which of two products it fuses with the sum. */
+    if (decay != 1)
+        for (ptrdiff_t i = 0; i < n * VECTORS; i++) ((VEC *)W)[i] *= decay;
+    for (ptrdiff_t p = 0; p < n; p++, W += VECTORS * SIZE)
+        UNROLL for (int u = 0; u < VECTORS; u++) {
+            const VEC w = ((VEC *)W)[u] + a[p] * step[u];
+            sum[u] += x[p] * w;
+            ((VEC *)W)[u] = w;
+        }
+    UNROLL for (int u = 0; u < VECTORS; u++) ((VEC *)z)[u] = sum[u];
+}
+
+static inline void NAME(sigmoid_line)(const REAL *there, REAL *z, REAL *slope)
+{
+    UNROLL for (int u = 0; u < VECTORS; u++) {
+        const VEC a = NAME(sigmoid_of)(((VEC *)z)[u]);
+        ((VEC *)z)[u] = a;
+        ((VEC *)slope)[u] = ((const VEC *)there)[u] * (a * (1 - a));
+    }
+}
+
+static inline void NAME(error_line)(const REAL *factor, const REAL *a, REAL *delta)
+{
+    UNROLL for (int u = 0; u < VECTORS; u++)
+        ((VEC *)delta)[u] =
+            ((const VEC *)factor)[u] * (((const VEC *)a)[u] - ((const VEC *)delta)[u]);
+}
+
+static inline void NAME(times_line)(const REAL *factor, REAL *delta)
+{
+    UNROLL for (int u = 0; u < VECTORS; u++) ((VEC *)delta)[u] *= ((const VEC *)factor)[u];
+}
 
 #define DOTS_BLOCK (4096 / (ptrdiff_t)sizeof(REAL))
 
@@ -684,6 +726,7 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef UP_TO_6
 #undef UP_TO_12
 #undef DOTS
+#undef VECTORS
 #undef DOTS_BLOCK
 #undef COMBINE
 #undef MOST_COLUMNS

@@ -149,7 +149,8 @@ def test_a_deck_is_shuffled_as_the_list_would_be(name, n, compiled):
     expected = list(cards)
     rows = list(range(len(cards)))
     deck = Deck(cards, lambda: the_shuffle(name))
-    data = Deck(Dataset(np.ones((len(cards), 2)), np.zeros(len(cards))), lambda: the_shuffle(name))
+    samples = Dataset(np.ones((len(cards), 2)), np.zeros(len(cards)))
+    data, late = (Deck(samples, lambda: the_shuffle(name)) for _ in range(2))
     for epoch in range(5):
         before = random.getstate()
         the_shuffle(name)(expected)
@@ -165,7 +166,10 @@ def test_a_deck_is_shuffled_as_the_list_would_be(name, n, compiled):
         data.shuffle()
         assert random.getstate() == after
         assert data.order().tolist() == rows == data.cards
-        assert len(compiled) == 2 * (epoch + 1)
+        random.setstate(before)
+        late.shuffle()
+        assert len(compiled) == 3 * (epoch + 1)
+    assert late.order().tolist() == rows == late.cards  # asked for the first time
     del deck, expected
     assert [sys.getrefcount(card) for card in first] == counts
 

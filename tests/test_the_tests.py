@@ -16,6 +16,7 @@ from lanes.mutants import BUGS, EQUIVALENT, IN_THE_SUITE, SHORT, TESTS
 CORE_TESTS = [
     "tests/test_equivalence.py",
     "tests/test_sparse.py",
+    "tests/test_tiny.py",
     "tests/test_sigmoid.py",
     "tests/test_few.py",
     "tests/test_gradient_forms.py",

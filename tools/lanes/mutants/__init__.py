@@ -12,7 +12,7 @@ BUGS = {**core.BUGS, **gate.BUGS, **training.BUGS, **storage.BUGS}
 EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "errors of samples that are not there are not cleared": (
         "src_cython/layers.pxi",
-        [("        clear(columns - n, turned + j * columns + n)\n", "        pass\n")],
+        [("        clear(fan_out * columns, turned)\n", "        pass\n")],
         "what is computed of them goes to columns that nobody reads; cleared, no number is read "
         "that was never written",
     ),
@@ -27,7 +27,7 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 # Who should notice, the most specific first.
 TESTS = {
     "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
-    "src_cython/functions.pxi": ["training", "gradient_forms"],
+    "src_cython/functions.pxi": ["training", "gradient_forms", "tiny"],
     "src_cython/gradients.pxi": ["gradient_forms", "sparse", "training"],
     "src_cython/layers.pxi": [
         "equivalence",
@@ -55,9 +55,11 @@ TESTS = {
         "gradient_forms",
         "training",
         "bad_input",
+        "tiny",
     ],
     "src_cython/sparse.pxi": ["sparse"],
     "src_cython/threads.h": ["threads"],
+    "src_cython/tiny.pxi": ["tiny"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
     "fastbp/samples.py": ["bad_input", "contract", "user_code", "gradient_forms", "training"],
     "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],

@@ -19,7 +19,7 @@ BUGS = {
     ),
     "no gradient of the bias": (
         "src_cython/layers.pxi",
-        [("bias[j] += delta[s * width + j]", "bias[j] += 0 * delta[s * width + j]")],
+        [("cdef real one = 1\n    multiply(", "cdef real one = 0\n    multiply(")],
     ),
     "the last row of a block is skipped": (
         "src_cython/layers.pxi",
@@ -250,7 +250,14 @@ BUGS = {
         "src_cython/passes.pxi",
         [("total += weights[run.order[s]]", "total += 1")],
     ),
-    "no end of the sigmoid": ("src_cython/simd_vector.h", [("(BITS)a & ~large", "(BITS)a")]),
+    "no lower end of the sigmoid": (
+        "src_cython/simd_vector.h",
+        [("return NAME(choose)(z < -LARGEST, (VEC){0}, a);", "return a;")],
+    ),
+    "no upper end of the sigmoid": (
+        "src_cython/simd_vector.h",
+        [("z > LARGEST, (VEC){0} + 1, 1 /", "z != z, (VEC){0} + 1, 1 /")],
+    ),
     "the sigmoid leaves out the remainder": (
         "src_cython/simd_vector.h",
         [("for (; n > 0; n -= SIZE, z", "for (; n >= SIZE; n -= SIZE, z")],
@@ -588,5 +595,50 @@ BUGS = {
                 "own = share(count, part, parts)",
             )
         ],
+    ),
+    "one sample a step: the last updates are not made": (
+        "src_cython/tiny.pxi",
+        [("for s in range(position, end + 1):", "for s in range(position, end):")],
+    ),
+    "one sample a step: the way back keeps the first weights": (
+        "src_cython/tiny.pxi",
+        [("turned + i * line, NULL, delta_last + i,", "turned + i * line, NULL, a + i,")],
+    ),
+    "one sample a step: no slope": (
+        "src_cython/tiny.pxi",
+        [("            times_line(slope + i, delta + i)\n", "            pass\n")],
+    ),
+    "one sample a step: decay before the first update": (
+        "src_cython/tiny.pxi",
+        [("cdef real decay = 1 ", "cdef real decay = <real> steps.decay ")],
+    ),
+    "one sample a step: each penalty is left out": (
+        "src_cython/tiny.pxi",
+        [(" - steps.rate * steps.rule.alpha)", ")")],
+    ),
+    "one sample a step: rules are left out": (
+        "src_cython/tiny.pxi",
+        [("steps.rule.optimizer == PLAIN", "True")],
+    ),
+    "one sample a step: weights of samples are left out": (
+        "src_cython/tiny.pxi",
+        [("run.weights == NULL", "True")],
+    ),
+    "one sample a step: a layer too many": (
+        "src_cython/tiny.pxi",
+        [("run.last < MOST_LAYERS", "run.last <= MOST_LAYERS")],
+    ),
+    "one sample a step: the bias stays": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "if (bias) sum[u] = ((VEC *)bias)[u] += step[u];",
+                "if (bias) sum[u] = ((VEC *)bias)[u];",
+            )
+        ],
+    ),
+    "one sample a step: the quadratic cost without the slope": (
+        "src_cython/functions.pxi",
+        [("            times_line(slope, delta)\n", "            pass\n")],
     ),
 }

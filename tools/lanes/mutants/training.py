@@ -375,8 +375,8 @@ BUGS = {
         "fastbp/shuffling.py",
         [
             (
-                "                core.deal(self.cards, self._first, before, self._order)",
-                "                pass",
+                "                    core.deal(self._cards, self._first, before, self._order)",
+                "                    pass",
             )
         ],
     ),
