@@ -27,11 +27,13 @@ else:
     # of which is the code around Python arguments, and no speed to the kernels.
     # -fno-math-errno and -fno-trapping-math let loops with comparisons vectorise;
     # -g0 because the interpreter's own flags carry -g and triple the size.
-    FLAGS = ["-O2", "-fvect-cost-model=dynamic", "-fno-math-errno", "-fno-trapping-math"]
+    FLAGS = ["-O2", "-fvect-cost-model=cheap", "-fno-math-errno", "-fno-trapping-math"]
     FLAGS += ["-ffp-contract=fast", "-g0"]
     # A tenth of the kernels, and no speed: tables to walk the stack by, which only debuggers
-    # do, and another vectorised loop for what one leaves over; rows of blocks are whole vectors.
-    FLAGS += ["-fno-asynchronous-unwind-tables", "--param=vect-epilogues-nomask=0"]
+    # do, another vectorised loop for what one leaves over (rows of blocks are whole vectors),
+    # jumps to Python's functions by way of others, and what fills up to the next line of code.
+    FLAGS += ["-fno-asynchronous-unwind-tables", "--param=vect-epilogues-nomask=0", "-fno-plt"]
+    FLAGS += ["-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
 
 # Without the names of static functions, which only a debugger reads.
 LINK = ["-Wl,-s"] if sys.platform == "linux" and not DEBUG and not OWN_FLAGS else OWN_FLAGS

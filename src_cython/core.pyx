@@ -105,7 +105,7 @@ cdef Py_buffer look(array, size_t itemsize, bint written=False) except *:
         PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if written else 0))
         PyBuffer_Release(&view)
         if itemsize and <size_t> view.itemsize != itemsize:
-            raise TypeError(f"array: expected items of {itemsize} bytes, got {view.itemsize}")
+            raise TypeError("array: expected items of another size")
     return view
 
 

@@ -27,20 +27,17 @@ cdef class Run:
         self.run.order, self.run.n = <const Py_ssize_t*> view.buf, length(&view)
         self.run.cost, self.run.scale = cost, scale
 
-    cdef void* written(self, array) except? NULL:
-        return address(array, self.run.itemsize, True)
-
     def gradient(self, grads, bint add, bint squared=False, double max_norm=INFINITY, norms=None):
         """Sum the gradients into a block; clipped, if there is a place (n,) for their norms."""
         cdef Sum total
-        total.grads, total.add, total.squared = self.written(grads), add, squared
-        total.max_norm, total.norms = max_norm, self.written(norms)
+        total.grads, total.add, total.squared = written(self, grads), add, squared
+        total.max_norm, total.norms = max_norm, written(self, norms)
         with nogil:
             kernels.gradient(&self.run, &total)
 
     def norms(self, out, bint per_layer):
         """Write the norm of each sample's gradient, (n,), or (n, layers)."""
-        cdef void* target = self.written(out)
+        cdef void* target = written(self, out)
         with nogil:
             kernels.norms(&self.run, per_layer, target)
 
@@ -60,16 +57,20 @@ cdef class Run:
 
     def pull(self, out, bint of_outputs):
         """Write the cost's gradient by the inputs, (n, n_0), or the outputs', (n, n_L, n_0)."""
-        cdef void* target = self.written(out)
+        cdef void* target = written(self, out)
         with nogil:
             kernels.pull(&self.run, of_outputs, target)
 
     def hessian(self, direction, out, bint add):
         """Sum the Hessian's product with a direction into a block; both are blocks."""
-        cdef void* target = self.written(out)
+        cdef void* target = written(self, out)
         cdef void* along = address(direction, self.run.itemsize)
         with nogil:
             kernels.hessian(&self.run, along, add, target)
+
+
+cdef void* written(Run self, array) except? NULL:
+    return address(array, self.run.itemsize, True)
 
 
 cdef Rows* rows_of(list arrays) except NULL:
