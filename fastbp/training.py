@@ -277,7 +277,7 @@ def diverged(epoch: int | None, mini_batch: int, eta: float, hint: str) -> Diver
 def advice(decay: float) -> str:
     """Return what to try after divergence."""
     if abs(decay) > 1:
-        return f"try a smaller lmbda: each step multiplies the weights by {decay:g}"
+        return f"try a smaller eta or lmbda: each step multiplies the weights by {decay:g}"
     return "try a smaller eta"
 
 

@@ -1658,5 +1658,5 @@ def test_targets_of_one_output_given_as_labels_are_explained():
 def test_divergence_by_decay_says_so():
     """Where the decay factor itself grows the weights, the hint is lmbda and not eta."""
     net = network2.Network([2, 1], random_state=0)
-    with pytest.raises(DivergenceError, match="try a smaller lmbda: each step multiplies"):
+    with pytest.raises(DivergenceError, match="try a smaller eta or lmbda: each step multiplies"):
         net.SGD(Dataset(np.eye(2), [[0.0], [1.0]]), 400, 1, 0.5, 1e9, verbose=False)
