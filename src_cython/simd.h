@@ -52,7 +52,7 @@
  * by decay W + a d^T and bias, if not NULL, by bias + d, and sets z to that bias, or 0, + x W;
  * sigmoid_line(there, z, slope) replaces z by its sigmoid and sets slope to its derivative times
  * `there`; error_line(factor, a, delta) replaces delta by factor (a - delta); times_line(factor,
- * delta) multiplies delta.
+ * delta) multiplies delta; a factor of 0, as in the padding, leaves 0 of what overflowed too.
  *
  * transpose(n, m, source, row, target, column) copies n rows of m values, `row` apart, to m rows
  * of n values, `column` apart.

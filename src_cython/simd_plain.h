@@ -57,7 +57,8 @@ static inline void NAME(error_line)(const REAL *factor, const REAL *a, REAL *del
 
 static inline void NAME(times_line)(const REAL *factor, REAL *delta)
 {
-    for (ptrdiff_t j = 0; j < NAME(LINE); j++) delta[j] *= factor[j];
+    for (ptrdiff_t j = 0; j < NAME(LINE); j++)
+        delta[j] = factor[j] != 0 ? delta[j] * factor[j] : 0;
 }
 
 static inline void NAME(advance)(

@@ -287,7 +287,10 @@ static inline void NAME(error_line)(const REAL *factor, const REAL *a, REAL *del
 
 static inline void NAME(times_line)(const REAL *factor, REAL *delta)
 {
-    UNROLL for (int u = 0; u < VECTORS; u++) ((VEC *)delta)[u] *= ((const VEC *)factor)[u];
+    UNROLL for (int u = 0; u < VECTORS; u++) {
+        const VEC f = ((const VEC *)factor)[u];
+        ((VEC *)delta)[u] = NAME(choose)(f != 0, ((VEC *)delta)[u] * f, (VEC){0});
+    }
 }
 
 #define DOTS_BLOCK (4096 / (ptrdiff_t)sizeof(REAL))

@@ -185,3 +185,33 @@ def test_saturated_neurons(dtype, size):
     activations = network2.Network([3, 2], dtype=dtype)
     activations.weights = [np.full((2, 3), size, dtype) * dtype([[1], [-1]])]
     assert activations.feedforward(np.ones((3, 1))).ravel().tolist() == [1, 0]
+
+
+@both_dtypes
+@pytest.mark.parametrize("case", ["padding", "relu"])
+def test_an_error_that_overflows_where_the_slope_is_0(case, dtype):
+    """In the padding, and behind a relu that is off, training goes on as through blocks."""
+    one, big = np.ones((1, 1)), {np.float64: 1e160, np.float32: 1e25}[dtype]
+    if case == "padding":  # what the first steps leave there is multiplied by the last errors
+        net = network2.Network([1, 1, 1], dtype=dtype)
+        weights, biases = [[[-800.0]], [[1.0]]], [one * 0, one * 0]
+        X, Y = np.ones((6, 1)), np.full((6, 1), big)
+    else:
+        net = network2.Network(
+            [1, 2, 1], network2.QuadraticCost, activation="relu", output_activation="linear",
+            dtype=dtype,
+        )  # fmt: skip
+        weights = [[[1.0], [-1.0]], [[1.0, 1e30 if dtype is np.float32 else 1e300]]]
+        biases = [np.zeros((2, 1)), one * 0]
+        X, Y = np.ones((1, 1)), np.full((1, 1), 1e10)
+    found = []
+    for told in ({}, {"sample_weight": np.ones(len(X))}):  # this way, and blocks
+        net.weights = [np.array(w, dtype) for w in weights]
+        net.biases = [b.astype(dtype) for b in biases]
+        fastbp.train(
+            net, fastbp.Dataset(X, Y), epochs=1, mini_batch_size=1, optimizer=SGD(eta=0.5),
+            shuffle=False, evaluate=False, **told,
+        )  # fmt: skip
+        found.append(np.concatenate([p.ravel() for p in (*net.biases, *net.weights)]))
+    assert np.isfinite(found[0]).all()
+    assert found[0].tobytes() == found[1].tobytes()
