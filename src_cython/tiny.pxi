@@ -85,6 +85,8 @@ cdef void tiny_steps(
     cdef real* scale = there  # of the outputs, where the inputs' line would be
     cdef real* W
     clear((MOST_LINES - 16 + line) * all, a)
+    for j in range(all):
+        delta_last[j] = <real> -0.0  # a step of -0 leaves a weight of -0 as it is
     for j in range(n_L):
         scale[j] = <real> -steps.rate
     for l in range(1, last + 1):

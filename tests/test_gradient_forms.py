@@ -577,6 +577,31 @@ def test_a_read_only_out_is_refused():
         gradients.per_sample_gradients(NET, DATA, out=out, flat=True)
 
 
+@pytest.mark.parametrize("case", ["X", "Y", "twice"])
+@pytest.mark.parametrize("cost", [network2.CrossEntropyCost, Doubled])
+def test_an_out_that_overlaps_is_refused(case, cost):
+    """Gradients are not written over the samples that they are of, nor over one another."""
+    net, rng = network2.Network([3, 3, 3], cost, random_state=0), np.random.default_rng(0)
+    P, n = 24, 5
+    memory = rng.uniform(size=n * P)
+    before = memory.copy()
+    X, Y = rng.uniform(size=(n, 3)), rng.uniform(size=(n, 3))
+    out = memory.reshape(n, P)
+    if case == "X":
+        X = memory[-3 * n :].reshape(n, 3)
+    if case == "Y":
+        Y = memory[P : P + 3 * n].reshape(n, 3)
+    if case == "twice":
+        _, (weights, _) = gradients.per_sample_gradients(net, Dataset(X, Y))
+        b = rng.uniform(size=(2, n, 3, 1))
+        with pytest.raises(ValueError, match="out: expected memory of its own, got "):
+            gradients.per_sample_gradients(net, Dataset(X, Y), out=(list(b), [weights, weights]))
+        return
+    with pytest.raises(ValueError, match="out: expected memory of its own, got "):
+        gradients.per_sample_gradients(net, Dataset(X, Y), out=out, flat=True)
+    assert (memory == before).all()
+
+
 @pytest.mark.parametrize("call", [
     gradients.per_sample_gradient_norms,
     lambda net, data: gradients.clipped_gradient(net, data, 1.0),

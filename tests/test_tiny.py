@@ -215,3 +215,21 @@ def test_an_error_that_overflows_where_the_slope_is_0(case, dtype):
         found.append(np.concatenate([p.ravel() for p in (*net.biases, *net.weights)]))
     assert np.isfinite(found[0]).all()
     assert found[0].tobytes() == found[1].tobytes()
+
+
+@both_dtypes
+def test_the_sign_of_a_zero(dtype):
+    """A step of 0 leaves a weight of -0, as through blocks."""
+    found = []
+    for told in ({}, {"sample_weight": np.ones(1)}):  # this way, and blocks
+        net = network2.Network([1, 1, 1], dtype=dtype)
+        net.weights = [np.full((1, 1), -0.0, dtype)] * 2
+        net.biases = [np.full((1, 1), -0.0, dtype)] * 2
+        data = fastbp.Dataset([[0.0]], [[0.5]])
+        fastbp.train(
+            net, data, epochs=1, mini_batch_size=1, optimizer=SGD(eta=1.0), shuffle=False,
+            evaluate=False, **told,
+        )  # fmt: skip
+        found.append(np.concatenate([p.ravel() for p in (*net.biases, *net.weights)]))
+    assert found[0].tobytes() == found[1].tobytes()
+    assert np.signbit(found[0]).any()

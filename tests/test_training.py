@@ -716,6 +716,8 @@ def test_a_checkpoint_that_lacks_something_is_refused(name, tmp_path):
 @pytest.mark.parametrize("options", [
     {"epochs": -1}, {"mini_batch_size": 0}, {"optimizer": "best"}, {"l1": -1}, {"l2": np.nan},
     {"dropout": 1.0}, {"dropout": [0.1, 0.2]}, {"clip_norm": 0}, {"sample_weight": [1.0]},
+    {"sample_weight": np.zeros(20)}, {"class_weight": {0: 0, 1: 0, 2: 0}},
+    {"sample_weight": np.full(20, 1e-320), "class_weight": {0: 1e-9, 1: 1e-9, 2: 1e-9}},
     {"class_weight": {7: 1.0}}, {"class_weight": "even"}, {"early_stopping": 3},
     {"early_stopping": 0, "validation": data_of([4, 3], 5)}, {"validation": data_of([5, 3], 5)},
     {"random_state": -1}, {"n_threads": 0}, {"optimizer": "adamw", "l2": 0.1},

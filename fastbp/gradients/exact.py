@@ -168,7 +168,7 @@ def per_sample_gradients(
     net : Network
     data : pairs, Dataset or (X, Y)
     out : same as the result, optional
-        Where to write: C-contiguous, of the network's dtype.
+        Where to write: C-contiguous, of the network's dtype, apart from the data.
     flat : bool
         Whether to return one array, a row a sample.
 
@@ -188,6 +188,7 @@ def per_sample_gradients(
     are functions that need none of them.
     """
     layout = net._checked()[0]
+    data = samples.dataset(data, layout.sizes, "data")
     work = Work(net, data) if net._compiled_cost() is not None else None
     n, each = (work.n, iter(())) if work is not None else by_hand(net, data)
     result: Any = out
@@ -195,12 +196,14 @@ def per_sample_gradients(
         shape = (n, layout.n_parameters)
         result = np.empty(shape, net.dtype) if out is None else out
         _refuse_out(result, shape, net.dtype, "out")
+        _refuse_overlap([result], data)
         rows = layout.columns(result)
     else:
         if out is None:
             result = tuple([np.empty((n, *a.shape), a.dtype) for a in p] for p in layout.fresh())
         _refuse_outs(result, layout, n)
         rows = [array.reshape(n, -1) for part in result for array in part]
+        _refuse_overlap(rows, data)
     if work is not None:
         for piece, run in work.runs(written=layout.n_parameters * layout.itemsize):
             run.samples([array[piece] for array in rows])
@@ -611,6 +614,12 @@ def _refuse_outs(out: Any, layout: Layout, n: int) -> None:
             raise ValueError(text(f"out[{i}]", f"a list of {len(likes)} arrays", got))
         for l, (array, like) in enumerate(zip(arrays, likes, strict=True)):
             _refuse_out(array, (n, *like.shape), layout.dtype, f"out[{i}][{l}]")
+
+
+def _refuse_overlap(rows: Arrays, data: samples.Dataset) -> None:
+    for i, array in enumerate(rows):
+        if any(np.may_share_memory(array, other) for other in (data.X, data.Y, *rows[:i])):
+            raise ValueError(text("out", "memory of its own", "memory of the data, or twice"))
 
 
 def _refuse_out(array: Any, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:

@@ -608,6 +608,19 @@ BUGS = {
         "src_cython/tiny.pxi",
         [("            times_line(slope + i, delta + i)\n", "            pass\n")],
     ),
+    "one sample a step: what overflowed is not left out": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "NAME(choose)(f != 0, ((VEC *)delta)[u] * f, (VEC){0})",
+                "((VEC *)delta)[u] * f",
+            )
+        ],
+    ),
+    "one sample a step: the sign of a zero is lost": (
+        "src_cython/tiny.pxi",
+        [("<real> -0.0  #", "<real> 0.0  #")],
+    ),
     "one sample a step: decay before the first update": (
         "src_cython/tiny.pxi",
         [("cdef real decay = 1 ", "cdef real decay = <real> steps.decay ")],
