@@ -43,7 +43,13 @@ def pack(
     back: bool,
     search: bool,
 ) -> bool: ...
-def columns(values: tuple[Any, ...], start: int, rows: NDArray[Any]) -> bool: ...
+def columns(
+    values: tuple[Any, ...],
+    start: int,
+    size: int,
+    at: NDArray[intp],
+    rows: NDArray[Any] | None = None,
+) -> bool: ...
 def forward(
     params: NDArray[Any],
     layout: NDArray[intp],

@@ -142,6 +142,25 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float
     return rows
 
 
+def ranks(pairs: list[Any]) -> NDArray[np.intp] | None:
+    """Return each pair's place in memory, by its inputs; None unless these fill one stretch.
+
+    So lie the columns of MNIST, which are views of one array, after a shuffle of their list.
+    """
+    xs = tuple(pair[0] for pair in pairs if type(pair) is tuple and len(pair) == 2)
+    if not xs or len(xs) != len(pairs) or type(xs[0]) is not np.ndarray or xs[0].base is None:
+        return None
+    at = _places(xs, xs[0].size)
+    if at is None:
+        return None
+    order = at.argsort(kind="stable")
+    if (np.diff(at[order]) != xs[0].nbytes).any():
+        return None
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places
+
+
 def materialise(data: Any, where: str) -> Any:
     """Return ``data`` if it is a Dataset or a list, else the list of what it yields."""
     if isinstance(data, Dataset | list):
@@ -318,18 +337,47 @@ def _columns(
     where: Callable[[int], str],
     check_finite: bool,
 ) -> NDArray[Any]:
-    """Return columns (size, 1) as the rows of one array (n, size)."""
+    """Return columns (size, 1) as the rows of one array (n, size); a view, if they are one."""
     n, first = len(values), values[0]
-    single = type(first) is np.ndarray and first.dtype == _checks.FLOAT32
-    rows = np.empty((n, size), _checks.FLOAT32 if single else _checks.FLOAT64)
-    if not all(  # nearly always they are; in parts, so that Ctrl-C is seen in between
-        core.columns(values, start, rows[start : start + 4096]) for start in range(0, n, 4096)
-    ):
-        shaped = [_shaped(value, size, kind, where(i)) for i, value in enumerate(values)]
-        rows = np.concatenate(shaped).reshape(n, size)
+    at = _places(values, size)
+    rows = None if at is None else _view(first, at)
+    if rows is None:
+        rows = np.empty((n, size), _checks.FLOAT64 if at is None else first.dtype)
+        if at is None or _places(values, size, rows) is None:
+            shaped = [_shaped(value, size, kind, where(i)) for i, value in enumerate(values)]
+            rows = np.concatenate(shaped).reshape(n, size)
     if check_finite:
         _refuse_not_finite(rows, lambda i, k: f"{where(i)}[{k}]")
     return rows
+
+
+def _places(
+    values: tuple[Any, ...], size: int, rows: NDArray[Any] | None = None
+) -> NDArray[np.intp] | None:
+    """Return where columns (size, 1) lie, as nearly all do; None if one is another thing.
+
+    Copy them to ``rows``, if asked.
+    """
+    at = np.empty(len(values), np.intp)
+    parts = (slice(i, i + 4096) for i in range(0, len(at), 4096))  # Ctrl-C is seen in between
+    good = all(
+        core.columns(values, part.start, size, at[part], None if rows is None else rows[part])
+        for part in parts
+    )
+    return at if good else None
+
+
+def _view(first: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any] | None:
+    """Return columns at these addresses as rows, where they are rows of one array already."""
+    base, n, size = first.base, len(at), first.size
+    if type(base) is not np.ndarray or base.dtype != first.dtype or not base.flags.c_contiguous:
+        return None
+    if (np.diff(at) != first.nbytes).any():
+        return None
+    start, rest = divmod(int(at[0]) - base.ctypes.data, first.itemsize)
+    rows = base.reshape(-1)[start : start + n * size]
+    whole = rest == 0 and rows.size == n * size  # others than the first may have other bases
+    return rows.reshape(n, size) if whole else None
 
 
 def _shaped(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:

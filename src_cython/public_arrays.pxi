@@ -217,23 +217,21 @@ def pack(
     return good
 
 
-def columns(values, Py_ssize_t start, rows):
-    """Copy the columns ``values[start:start + len(rows)]``, a tuple's, to the rows.
+def columns(values, Py_ssize_t start, Py_ssize_t size, at, rows=None):
+    """Write where the columns (size, 1) ``values[start:start + len(at)]``, a tuple's, lie.
 
-    Return whether all could be read: they are of one type, that of the rows.
+    Copy them to ``rows``, if asked. Return whether all could be read: they are of one type.
     """
-    cdef Py_buffer target, view
-    cdef Py_ssize_t i, n, size
+    cdef Py_buffer target = look(at, sizeof(Py_ssize_t), True), copy = look(rows, 0, True), view
+    cdef Py_ssize_t i, itemsize = copy.itemsize
     cdef bint good = True
-    PyObject_GetBuffer(rows, &target, PyBUF_C_CONTIGUOUS)
-    n, size = target.shape[0], target.shape[1]
-    for i in range(n):
+    for i in range(target.len // target.itemsize):
         memset(&view, 0, sizeof(view))
-        good = hold((<tuple> values)[start + i], size, 1, target.itemsize, &view)
+        good = good and hold((<tuple> values)[start + i], size, 1, itemsize, &view)
         if good:
-            memcpy(<char*> target.buf + i * size * target.itemsize, view.buf, view.len)
+            itemsize = view.itemsize
+            (<Py_ssize_t*> target.buf)[i] = <Py_ssize_t> view.buf
+            if rows is not None:
+                memcpy(<char*> copy.buf + i * view.len, view.buf, view.len)
         PyBuffer_Release(&view)
-        if not good:
-            break
-    PyBuffer_Release(&target)
     return good

@@ -61,9 +61,17 @@ TESTS = {
     "src_cython/threads.h": ["threads"],
     "src_cython/tiny.pxi": ["tiny"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
-    "fastbp/samples.py": ["bad_input", "contract", "user_code", "gradient_forms", "training"],
+    "fastbp/samples.py": [
+        "rows_in_place",
+        "bad_input",
+        "contract",
+        "user_code",
+        "gradient_forms",
+        "training",
+    ],
     "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
     "fastbp/training.py": [
+        "rows_in_place",
         "divergence",
         "equivalence",
         "interrupts",

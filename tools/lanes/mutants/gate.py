@@ -63,6 +63,30 @@ BUGS = {
         "fastbp/samples.py",
         [("    if data.X.shape[1] != sizes[0]:\n", "    if False:\n")],
     ),
+    "columns that lie apart are read as rows": (
+        "fastbp/samples.py",
+        [("    if (np.diff(at) != first.nbytes).any():\n", "    if False:\n")],
+    ),
+    "columns of an array of another order are read as rows": (
+        "fastbp/samples.py",
+        [(" or not base.flags.c_contiguous:", ":")],
+    ),
+    "columns of several arrays are read as rows of one": (
+        "fastbp/samples.py",
+        [("rest == 0 and rows.size == n * size", "rest == 0")],
+    ),
+    "columns between the numbers of an array are read as its rows": (
+        "fastbp/samples.py",
+        [("rest == 0 and rows.size", "rows.size")],
+    ),
+    "a row that is there twice has a place of its own": (
+        "fastbp/samples.py",
+        [("    if (np.diff(at[order]) != xs[0].nbytes).any():\n", "    if False:\n")],
+    ),
+    "a bad sample is named by its place in memory": (
+        "fastbp/training.py",
+        [("            gate(deck.given)  #", "            pass  #")],
+    ),
     "targets of another width are taken": (
         "fastbp/samples.py",
         [("            if rows.Y.shape[1] != n_out:\n", "            if False:\n")],
