@@ -43,7 +43,10 @@ cdef void activate(
         exponential(all, z)
     elif activation == SOFTMAX:
         for s in range(n):
-            softmax(fan_out, z + s * width)
+            below_largest(fan_out, width, z + s * width)
+        exponential(n * width, z)
+        for s in range(n):
+            divide_by_sum(fan_out, width, z + s * width)
     # LINEAR: as it is
 
 
@@ -54,17 +57,24 @@ cdef inline void exponential(Py_ssize_t n, real* z) noexcept nogil:
         exponential_double(n, z)
 
 
-cdef void softmax(Py_ssize_t n, real* z) noexcept nogil:
+# Rows are whole vectors: what lies between fan_out and width is computed too, for nobody.
+
+
+cdef inline void below_largest(Py_ssize_t fan_out, Py_ssize_t width, real* z) noexcept nogil:
     cdef Py_ssize_t j
-    cdef real largest = z[0], total = 0
-    for j in range(1, n):
+    cdef real largest = z[0]
+    for j in range(1, fan_out):
         largest = max(largest, z[j])
-    for j in range(n):
+    for j in range(width):
         z[j] -= largest
-    exponential(n, z)
-    for j in range(n):
+
+
+cdef inline void divide_by_sum(Py_ssize_t fan_out, Py_ssize_t width, real* z) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef real total = 0
+    for j in range(fan_out):
         total += z[j]
-    for j in range(n):
+    for j in range(width):
         z[j] /= total
 
 
