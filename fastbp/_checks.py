@@ -50,6 +50,17 @@ def number(value: Any, where: str, *, above: float = -math.inf) -> float:
     return result
 
 
+def random_state(value: Any) -> int | np.random.Generator:
+    """Return ``value``, a seed or a generator, as it is."""
+    if isinstance(value, np.random.Generator):
+        return value
+    try:
+        return integer(value, "random_state", 0)
+    except TypeError:
+        expected, hint = "an integer or a numpy.random.Generator", "np.random.default_rng(0) is one"
+        raise TypeError(text("random_state", expected, repr(value), hint)) from None
+
+
 def real_array(value: Any, where: str) -> NDArray[Any]:
     """Return ``value`` as an aligned array of native float32 or float64.
 

@@ -1634,15 +1634,24 @@ def test_a_cost_without_its_functions_is_refused(cost):
 @each_class
 @pytest.mark.parametrize(
     ("random_state", "error"),
-    [(-1, ValueError), (1.5, TypeError), ("x", TypeError), (True, TypeError), ([1], TypeError)],
-)
+    [(-1, ValueError), (1.5, TypeError), ("x", TypeError), (True, TypeError), ([1], TypeError),
+     (np.random.RandomState(0), TypeError), (np.random, TypeError)],
+)  # fmt: skip
 def test_a_random_state_is_an_integer_or_a_generator(module, random_state, error):
-    """Anything else is refused in our words, not in NumPy's."""
+    """Anything else is refused in our words, not in NumPy's; of another type with a hint."""
+    hint = ("numpy.random.Generator", "default_rng") if error is TypeError else ()
+    words = ("an integer", *hint)
 
     def make():
         module.Network([2, 1], random_state=random_state)
 
-    refuses(error, "random_state", ("an integer",), make)
+    refuses(error, "random_state", words, make)
+    net, data = module.Network([2, 1], random_state=0), Dataset(np.eye(2), [[0.0], [1.0]])
+    with unchanged(net, net._generator, data):
+        refuses(
+            error, "random_state", words,
+            fastbp.train, net, data, epochs=1, random_state=random_state,
+        )  # fmt: skip
 
 
 def test_targets_of_one_output_given_as_labels_are_explained():
