@@ -223,16 +223,18 @@ def _is_label(pair: Any) -> bool:
         return False
 
 
-def sample_weights(value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+def sample_weights(
+    value: Any, n: int, dtype: np.dtype[Any], where: str = "sample_weight"
+) -> NDArray[Any] | None:
     """Return ``sample_weight`` as an array (n,), None if there is none."""
     if value is None:
         return None
-    array = _checks.real_array(value, "sample_weight")
+    array = _checks.real_array(value, where)
     if array.shape != (n,):
-        raise ValueError(text("sample_weight", f"shape ({n},), one a sample", array.shape))
+        raise ValueError(text(where, f"shape ({n},), one a sample", array.shape))
     if not _checks.all_finite(np.ascontiguousarray(array)) or (array < 0).any():
         i = int(np.argmin(np.isfinite(array) & (array >= 0)))
-        raise ValueError(text(f"sample_weight[{i}]", "a number of at least 0", array[i]))
+        raise ValueError(text(f"{where}[{i}]", "a number of at least 0", array[i]))
     return np.ascontiguousarray(array, dtype)
 
 
