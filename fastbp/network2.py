@@ -569,13 +569,18 @@ def load(
     if storage.is_container(filename):
         _, facts, arrays = storage.read(filename, "network2")
         return from_container(facts, arrays, where, cost=cost, dtype=dtype)
+    return from_json(read_json(filename), where, cost=cost, dtype=dtype)
+
+
+def read_json(filename: str | PathLike[str]) -> Any:
+    """Return what the JSON of a file says, whatever that is."""
+    content = storage.contents(filename)
     try:
-        data = json.loads(storage.contents(filename).decode("utf-8"))
-    except FormatError:
-        raise
+        return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise FormatError(text(where, "a network as JSON", str(error))) from None
-    return from_json(data, where, cost=cost, dtype=dtype)
+        got = f"a file that is not JSON ({error})"
+        hint = f"load reads what save wrote; a container's name ends in {storage.SUFFIX}"
+        raise FormatError(text(os.fsdecode(filename), "a network as JSON", got, hint)) from None
 
 
 def from_container(
