@@ -1,5 +1,7 @@
 """What may count as a number, an integer, an array of reals; every gate asks here."""
 
+from __future__ import annotations  # numpy.random is imported where it is needed alone
+
 import math
 import operator
 from numbers import Real
