@@ -418,9 +418,11 @@ def _label_range(n: int, unit: str = "output") -> str:
 def _count_hint(labels: Any, n: int = 2) -> str:
     """Return a hint for labels of n classes that are -1 and 1, or count from 1."""
     found = np.unique(labels)
-    if n > 1 and found[0] == -1 and np.isin(found, (-1, 1)).all():
+    if n == 1:  # one output: of labels there is 0 alone
+        return ""
+    if found[0] == -1 and np.isin(found, (-1, 1)).all():
         return "labels count from 0: y > 0 turns -1 and 1 into 0 and 1"
-    if n > 1 and found[0] == 1 and found[-1] == n:
+    if found[0] == 1 and found[-1] == n:
         return "labels count from 0, not from 1: y - 1"
     return ""
 

@@ -1696,7 +1696,13 @@ def test_other_bad_labels_get_no_such_hint(labels):
     """Labels that are wrong in another way are not taken for ones that count from 1 or -1."""
     net, X = network2.Network([3, 3], random_state=0), np.ones((4, 3))
     pairs = [(x[:, None], label) for x, label in zip(X, labels, strict=True)]
-    for call in (lambda: net.SGD(Dataset(X, labels), 1, 1, 1.0), lambda: net.accuracy(pairs)):
+    one = network2.Network([3, 1], random_state=0)
+    for call in (
+        lambda: net.SGD(Dataset(X, labels), 1, 1, 1.0),
+        lambda: net.accuracy(pairs),
+        lambda: one.accuracy([(X[:1].T, 1), (X[:1].T, 1)]),
+        lambda: one.accuracy([(X[:1].T, -1), (X[:1].T, 1)]),
+    ):
         with pytest.raises(ValueError, match="expected a label") as caught:
             call()
         assert "count from" not in str(caught.value)
