@@ -1,5 +1,7 @@
 """What may count as a number, an integer, an array of reals; every gate asks here."""
 
+from __future__ import annotations  # numpy.random is imported where it is needed alone
+
 import math
 import operator
 from numbers import Real
@@ -50,11 +52,22 @@ def number(value: Any, where: str, *, above: float = -math.inf) -> float:
     return result
 
 
-def real_array(value: Any, where: str) -> NDArray[Any]:
+def random_state(value: Any) -> int | np.random.Generator:
+    """Return ``value``, a seed or a generator, as it is."""
+    if isinstance(value, np.random.Generator):
+        return value
+    try:
+        return integer(value, "random_state", 0)
+    except TypeError:
+        expected, hint = "an integer or a numpy.random.Generator", "np.random.default_rng(0) is one"
+        raise TypeError(text("random_state", expected, repr(value), hint)) from None
+
+
+def real_array(value: Any, where: str, words: str = "") -> NDArray[Any]:
     """Return ``value`` as an aligned array of native float32 or float64.
 
     Both keep their precision; every other real type becomes float64. No copy is
-    made of what already is such an array.
+    made of what already is such an array. ``words`` is the hint where there are some.
     """
     if type(value) is np.ndarray and value.dtype in (FLOAT32, FLOAT64) and value.flags.aligned:
         return value  # nearly always; the rest takes several microseconds
@@ -68,7 +81,8 @@ def real_array(value: Any, where: str) -> NDArray[Any]:
             text(where, "an array of real numbers", type(value).__name__, str(error))
         ) from error
     if array.dtype.kind not in "biuf":
-        raise TypeError(text(where, "real numbers", f"dtype {array.dtype}"))
+        hint = words if any(isinstance(item, str) for item in array.flat) else ""
+        raise TypeError(text(where, "real numbers", f"dtype {array.dtype}", hint))
     dtype = array.dtype.newbyteorder("=")
     if dtype not in (FLOAT32, FLOAT64):
         dtype = FLOAT64

@@ -125,8 +125,8 @@ class Model:
         if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
             raise TypeError(text("dtype", "float32 or float64", dtype))
         # NumPy imports its generators where they are first asked for: a file needs none.
-        if random_state is not None and not isinstance(random_state, np.random.Generator):
-            random_state = np.random.default_rng(_checks.integer(random_state, "random_state", 0))
+        if random_state is not None:  # of a generator the same one comes back
+            random_state = np.random.default_rng(_checks.random_state(random_state))
         self.num_layers = len(checked)
         self.sizes = sizes
         self.dtype = dtype

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastbp import _checks, network2, optimizers
 from fastbp.errors import DivergenceError, text
 from fastbp.fitting import train
-from fastbp.samples import Dataset
+from fastbp.samples import Dataset, sample_weights
 
 Array = NDArray[Any]
 
@@ -105,16 +105,21 @@ class Perceptron(BaseEstimator):
         if early and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         random_state = check_random_state(self.random_state)
-        self.n_outputs_ = 1 if Y.ndim == 1 and not self._labels else self._n_outputs(Y)
-        units = [X.shape[1], *self._hidden_sizes(), self.n_outputs_]
-        if first:
-            self._initialize(units, random_state, early)
-        net = self._built(units, X.dtype)
         validation, judged = None, None
         if validation_data is not None:
             validation, judged = self._own_validation(validation_data)
-        elif early:
+        self.n_outputs_ = 1 if Y.ndim == 1 and not self._labels else self._n_outputs(Y)
+        units = [X.shape[1], *self._hidden_sizes(), self.n_outputs_]
+        drawn = self._drawn(units, random_state) if first else None
+        if early and validation is None:
             X, Y, weights, validation, judged = self._split(X, y, Y, weights, random_state)
+        if drawn is not None:
+            self._begin(drawn, early)
+        if validation_data is not None:
+            for name in ("validation_scores_", "validation_loss_curve_"):
+                if getattr(self, name) is None:
+                    setattr(self, name, [])
+        net = self._built(units, X.dtype)
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer, self._rate = optimizers.State(), 1.0
         watch = _Watch(self, net, len(X), early, self._offset(Y, weights))
@@ -180,11 +185,10 @@ class Perceptron(BaseEstimator):
     def _sample_weight(self, sample_weight: Any, y: Array) -> Any:
         if isinstance(sample_weight, Real):
             sample_weight = np.full(len(y), float(sample_weight))
-        if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)
-            if not sample_weight.any():
-                raise ValueError("Sample weights must contain at least one non-zero number.")
-        return sample_weight
+        weights = sample_weights(sample_weight, len(y), _checks.FLOAT64)
+        if weights is not None and not weights.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return weights
 
     def _hidden_sizes(self) -> list[int]:
         given = self.hidden_layer_sizes
@@ -207,16 +211,21 @@ class Perceptron(BaseEstimator):
                 raise ValueError(text(f"activation[{l}]", expected, repr(name)))
         return names
 
-    def _initialize(self, units: list[int], random_state: Any, early: bool) -> None:
-        """Draw parameters (Glorot and Bengio, 2010) from scikit-learn's stream; begin anew."""
+    def _drawn(self, units: list[int], random_state: Any) -> list[tuple[Array, Array]]:
+        """Draw each layer (Glorot and Bengio, 2010) from scikit-learn's stream."""
         names = self._activations(len(units) - 2)
         names.append(names[-1] if names else "identity")
-        self.coefs_, self.intercepts_ = [], []
+        layers = []
         for (m, n), name in zip(pairwise(units), names, strict=True):
             bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (m + n))
-            self.coefs_.append(random_state.uniform(-bound, bound, (m, n)))
-            self.intercepts_.append(random_state.uniform(-bound, bound, n))
-        self.n_layers_, self.t_, self.loss_curve_ = len(units), 0, []
+            w = random_state.uniform(-bound, bound, (m, n))
+            layers.append((w, random_state.uniform(-bound, bound, n)))
+        return layers
+
+    def _begin(self, layers: list[tuple[Array, Array]], early: bool) -> None:
+        """Begin anew with these weights and biases."""
+        self.coefs_, self.intercepts_ = [w for w, _ in layers], [b for _, b in layers]
+        self.n_layers_, self.t_, self.loss_curve_ = len(layers) + 1, 0, []
         self.out_activation_ = self._out_activation()
         self._no_improvement_count = 0
         self.best_loss_ = None if early else np.inf
@@ -261,8 +270,10 @@ class Perceptron(BaseEstimator):
             )
         judged = None
         if weights is not None:
-            weights = np.asarray(weights)
             weights, judged = weights[rows], weights[held]
+            hint = "validation_data takes samples of your own choice"
+            for part, name in ((weights, "left to train on"), (judged, "held out")):
+                _refuse_zeros(part, "sample_weight", f"of the samples {name}", hint)
         validation = Dataset(X[held], Y[held], check_finite=False)
         return X[rows], Y[rows], weights, validation, judged
 
@@ -277,10 +288,10 @@ class Perceptron(BaseEstimator):
             order="C",
         )  # fmt: skip
         Y = self._targets(y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y)
-        for name in ("validation_scores_", "validation_loss_curve_"):
-            if getattr(self, name) is None:
-                setattr(self, name, [])
-        return Dataset(_dense(X), Y, check_finite=False), weights[0] if weights else None
+        where = "validation_data[2]"
+        judged = sample_weights(weights[0], len(Y), _checks.FLOAT64, where) if weights else None
+        _refuse_zeros(judged, where, "for some sample")
+        return Dataset(_dense(X), Y, check_finite=False), judged
 
     def _batch(self, n: int) -> int:
         if self.batch_size == "auto":
@@ -459,6 +470,12 @@ class _Watch:
         if of.verbose:
             print(said)
         return over
+
+
+def _refuse_zeros(weights: Any, where: str, of: str, hint: str = "") -> None:
+    """Refuse to judge or train by samples of no weight at all."""
+    if weights is not None and not weights.any():
+        raise ValueError(text(where, f"a weight above 0 {of}", "0 for all", hint))
 
 
 def _blocks(X: Any) -> Iterator[Array]:

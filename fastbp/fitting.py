@@ -258,6 +258,5 @@ def _seed(net: Model, random_state: Any) -> int:
         random_state = net._generator
     if random_state is None:
         return random.getrandbits(63)
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**63))
-    return _checks.integer(random_state, "random_state", 0)
+    random_state = _checks.random_state(random_state)
+    return random_state if isinstance(random_state, int) else int(random_state.integers(2**63))

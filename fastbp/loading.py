@@ -34,13 +34,23 @@ def load(
     FormatError (a ValueError), OSError
         The file is not such a file, or damaged, or names a cost that is not known; it cannot
         be read.
+
+    Warns
+    -----
+    UserWarning
+        The command line standardised the columns, which the network alone does not.
     """
-    if not storage.is_container(filename):
-        return network2.load(filename, cost=cost, dtype=dtype)
     where = os.fsdecode(filename)
-    kind, facts, arrays = storage.read(filename, "network", "network2")
-    if kind == "network2":
-        return network2.from_container(facts, arrays, where, cost=cost, dtype=dtype)
-    if cost is not None:
-        raise ValueError(text("cost", f"None, as {where} is of chapter 1's class", repr(cost)))
-    return network.Network._of(where, arrays, dtype=dtype)
+    if storage.is_container(filename):
+        kind, facts, arrays = storage.read(filename, "network", "network2")
+        if kind == "network":
+            if cost is not None:
+                expected = f"None, as {where} is of chapter 1's class"
+                raise ValueError(text("cost", expected, repr(cost)))
+            return network.Network._of(where, arrays, dtype=dtype)
+        net = network2.from_container(facts, arrays, where, cost=cost, dtype=dtype)
+    else:
+        facts = network2.read_json(filename)
+        net = network2.from_json(facts, where, cost=cost, dtype=dtype)
+    network2.warn_of_scaling(facts, where)
+    return net

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import random
+import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -564,18 +565,43 @@ def load(
     FormatError (a ValueError), OSError
         The file is not such a file, or damaged, or names a cost that is not known; it cannot
         be read.
+
+    Warns
+    -----
+    UserWarning
+        The command line standardised the columns, which the network alone does not.
     """
     where = os.fsdecode(filename)
     if storage.is_container(filename):
         _, facts, arrays = storage.read(filename, "network2")
-        return from_container(facts, arrays, where, cost=cost, dtype=dtype)
+        net = from_container(facts, arrays, where, cost=cost, dtype=dtype)
+    else:
+        facts = read_json(filename)
+        net = from_json(facts, where, cost=cost, dtype=dtype)
+    warn_of_scaling(facts, where)
+    return net
+
+
+def warn_of_scaling(facts: storage.Facts, where: str) -> None:
+    """Tell the caller of ``load`` what the network alone does not: it takes no raw columns."""
+    if facts.get("mean") is not None:
+        warnings.warn(
+            f"{where}: this network was trained on standardised columns and takes "
+            "(X - mean) / scale, with mean and scale of the file, not X as it is; docs/files.md "
+            "shows how, 'fastbp predict' does it",
+            stacklevel=3,
+        )
+
+
+def read_json(filename: str | PathLike[str]) -> Any:
+    """Return what the JSON of a file says, whatever that is."""
+    content = storage.contents(filename)
     try:
-        data = json.loads(storage.contents(filename).decode("utf-8"))
-    except FormatError:
-        raise
+        return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise FormatError(text(where, "a network as JSON", str(error))) from None
-    return from_json(data, where, cost=cost, dtype=dtype)
+        got = f"a file that is not JSON ({error})"
+        hint = f"load reads what save wrote; a container's name ends in {storage.SUFFIX}"
+        raise FormatError(text(os.fsdecode(filename), "a network as JSON", got, hint)) from None
 
 
 def from_container(

@@ -15,6 +15,8 @@ from fastbp.errors import text
 
 Pair = tuple[NDArray[Any], Any]
 
+_WORDS = "np.unique(y, return_inverse=True)[1] numbers words"
+
 
 class Dataset:
     """Samples as two arrays, one row a sample; accepted wherever pairs ``(x, y)`` are.
@@ -46,7 +48,7 @@ class Dataset:
             raise ValueError(
                 text("X", "shape (n, k), one row a sample", x.shape, _row_hint(x.ndim))
             )
-        y = _checks.real_array(Y, "Y")
+        y = _checks.real_array(Y, "Y", _WORDS)
         if y.ndim == 1:
             y = _integers(y)
         elif y.ndim != 2 or y.shape[1] == 0:
@@ -129,7 +131,7 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float
     ValueError
         A label is not an integer in range.
     """
-    array = _checks.real_array(labels, "labels")
+    array = _checks.real_array(labels, "labels", _WORDS)
     if array.ndim != 1:
         raise ValueError(text("labels", "shape (n,)", array.shape))
     classes = _integers(array, "labels")
@@ -229,7 +231,7 @@ def dataset(data: Any, sizes: tuple[int, ...], where: str, *, targets: bool = Tr
 
 def _are_arrays(X: Any, Y: Any) -> bool:
     try:
-        return not isinstance(X, tuple) and np.ndim(X) == 2 and np.ndim(Y) in (1, 2)
+        return not isinstance(X, tuple) and np.ndim(X) >= 2 and np.ndim(Y) in (1, 2)
     except ValueError:  # lists of arrays of several shapes: two pairs, or the gate says what
         return False
 
@@ -242,16 +244,18 @@ def _is_label(pair: Any) -> bool:
         return False
 
 
-def sample_weights(value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+def sample_weights(
+    value: Any, n: int, dtype: np.dtype[Any], where: str = "sample_weight"
+) -> NDArray[Any] | None:
     """Return ``sample_weight`` as an array (n,), None if there is none."""
     if value is None:
         return None
-    array = _checks.real_array(value, "sample_weight")
+    array = _checks.real_array(value, where)
     if array.shape != (n,):
-        raise ValueError(text("sample_weight", f"shape ({n},), one a sample", array.shape))
+        raise ValueError(text(where, f"shape ({n},), one a sample", array.shape))
     if not _checks.all_finite(np.ascontiguousarray(array)) or (array < 0).any():
         i = int(np.argmin(np.isfinite(array) & (array >= 0)))
-        raise ValueError(text(f"sample_weight[{i}]", "a number of at least 0", array[i]))
+        raise ValueError(text(f"{where}[{i}]", "a number of at least 0", array[i]))
     return np.ascontiguousarray(array, dtype)
 
 
@@ -409,10 +413,12 @@ def _labels(values: Sequence[Any], n_out: int, where: Callable[[int], str]) -> N
             if not _is_whole(number):
                 got = f"shape {array.shape}" if array.size > 1 else repr(value)
                 hint = "np.argmax(y) is the label of a one-hot y" if array.size > 1 else ""
+                hint = _WORDS if isinstance(value, str) else hint
                 raise ValueError(text(where(i), _label_range(n_out), got, hint))
             label = int(number)
         if not 0 <= label < n_out:
-            raise ValueError(text(where(i), _label_range(n_out), label))
+            hint = _count_hint([label, *filter(_is_whole, values)], n_out)
+            raise ValueError(text(where(i), _label_range(n_out), label, hint))
         labels[i] = label
     return labels
 
@@ -424,7 +430,8 @@ def _integers(array: NDArray[Any], where: str = "Y") -> NDArray[np.int64]:
     whole = np.isfinite(array) & (array == np.floor(array)) & (array >= 0) & (array < 2**31)
     if not whole.all():
         i = int(whole.argmin())
-        hint = "targets need shape (n, m)" if where == "Y" else ""
+        hints = [_count_hint(array), "targets need shape (n, m)" if where == "Y" else ""]
+        hint = "; ".join(filter(None, hints))
         raise ValueError(text(f"{where}[{i}]", "a label, an integer from 0", array[i], hint))
     return array.astype(np.int64)
 
@@ -434,7 +441,7 @@ def _refuse_range(
 ) -> None:
     if labels.size and labels.max() >= n:
         i = int(np.argmax(labels >= n))
-        hint = "targets need shape (n, 1): Y[:, None]" if n == 1 else ""
+        hint = "targets need shape (n, 1): Y[:, None]" if n == 1 else _count_hint(labels, n)
         raise ValueError(text(where(i), _label_range(n, unit), labels[i], hint))
 
 
@@ -456,6 +463,18 @@ def _label_range(n: int, unit: str = "output") -> str:
     return f"a label, an integer from 0 to {n - 1} ({counted(n, unit)})"
 
 
+def _count_hint(labels: Any, n: int = 2) -> str:
+    """Return a hint for labels of n classes that are -1 and 1, or count from 1."""
+    found = np.unique(labels)
+    if n == 1:  # one output: of labels there is 0 alone
+        return ""
+    if found[0] == -1 and np.isin(found, (-1, 1)).all():
+        return "labels count from 0: y > 0 turns -1 and 1 into 0 and 1"
+    if found[0] == 1 and found[-1] == n:
+        return "labels count from 0, not from 1: y - 1"
+    return ""
+
+
 def counted(n: int, unit: str) -> str:
     """Return "1 output", "10 outputs"."""
     plural = "es" if unit.endswith("s") else "s"
@@ -463,14 +482,18 @@ def counted(n: int, unit: str) -> str:
 
 
 def _column_hint(array: NDArray[Any], size: int) -> str:
-    if array.shape == (size,):
-        return "reshape(-1, 1) makes it a column"
     if array.ndim == 2 and array.shape[0] == size:
         return "one sample is one column"
     if array.ndim == 2 and array.shape[1] == size:
         return "one sample is one column, not a row: transpose it"
+    if array.ndim > 0 and array.size == size:
+        return "reshape(-1, 1) makes it a column"
+    if array.ndim > 2 and array.size == len(array) * size:
+        return "X.reshape(len(X), -1).T has one sample a column"
     return ""
 
 
 def _row_hint(ndim: int) -> str:
-    return "reshape(-1, 1) if each sample is one number" if ndim == 1 else ""
+    if ndim == 1:
+        return "reshape(-1, 1) if each sample is one number"
+    return "X.reshape(len(X), -1) has one row a sample" if ndim > 2 else ""

@@ -1634,15 +1634,24 @@ def test_a_cost_without_its_functions_is_refused(cost):
 @each_class
 @pytest.mark.parametrize(
     ("random_state", "error"),
-    [(-1, ValueError), (1.5, TypeError), ("x", TypeError), (True, TypeError), ([1], TypeError)],
-)
+    [(-1, ValueError), (1.5, TypeError), ("x", TypeError), (True, TypeError), ([1], TypeError),
+     (np.random.RandomState(0), TypeError), (np.random, TypeError)],
+)  # fmt: skip
 def test_a_random_state_is_an_integer_or_a_generator(module, random_state, error):
-    """Anything else is refused in our words, not in NumPy's."""
+    """Anything else is refused in our words, not in NumPy's; of another type with a hint."""
+    hint = ("numpy.random.Generator", "default_rng") if error is TypeError else ()
+    words = ("an integer", *hint)
 
     def make():
         module.Network([2, 1], random_state=random_state)
 
-    refuses(error, "random_state", ("an integer",), make)
+    refuses(error, "random_state", words, make)
+    net, data = module.Network([2, 1], random_state=0), Dataset(np.eye(2), [[0.0], [1.0]])
+    with unchanged(net, net._generator, data):
+        refuses(
+            error, "random_state", words,
+            fastbp.train, net, data, epochs=1, random_state=random_state,
+        )  # fmt: skip
 
 
 def test_targets_of_one_output_given_as_labels_are_explained():
@@ -1653,6 +1662,74 @@ def test_targets_of_one_output_given_as_labels_are_explained():
     refuses(ValueError, "y", ("1 output", "np.array([[1.0]])"), net.backprop, np.ones((2, 1)), 1)
     refuses(ValueError, "training_data[0]", ("Dataset(X, Y)",), net.SGD, [np.eye(3)] * 2, 1, 1, 1)
     refuses(ValueError, "a", ("transpose it",), net.feedforward, np.ones((7, 2)))
+
+
+ORDINALS, SIGNS, WORDS = [1, 3, 2, 1], [-1, 1, 1, -1], ["ash", "oak", "ash", "elm"]
+FROM_1, FROM_0 = "; labels count from 0, not from 1: y - 1", "; labels count from 0: y > 0 turns"
+NUMBERED = "; np.unique(y, return_inverse=True)[1] numbers words"
+
+
+@pytest.mark.parametrize(
+    ("y", "hint"),
+    [(ORDINALS, FROM_1), (np.array(ORDINALS), FROM_1), (SIGNS, FROM_0), (np.array(SIGNS), FROM_0),
+     (WORDS, NUMBERED), (np.array(WORDS), NUMBERED), (np.array(WORDS, object), NUMBERED)],
+)  # fmt: skip
+def test_labels_of_other_kinds_are_told_how_labels_count(y, hint):
+    """Wherever labels go in, the usual other kinds get a hint, in one line."""
+    net, X = network2.Network([3, 3], random_state=0), np.ones((4, 3))
+    pairs = [(x[:, None], label) for x, label in zip(X, y, strict=True)]
+    for call in (
+        lambda: one_hot(y, 3),
+        lambda: net.SGD(Dataset(X, y), 1, 1, 1.0),
+        lambda: fastbp.train(net, (X, y), epochs=1),
+        lambda: fastbp.train(net, pairs, epochs=1),
+        lambda: net.accuracy(pairs),
+    ):
+        with pytest.raises((ValueError, TypeError), match=re.escape(hint)) as caught:
+            call()
+        assert FORM.fullmatch(str(caught.value))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [[1, 4, 2, 1], [0, 3, 2, 1], [-1, 0, 1, 2], [1, 2, 5, 2]])
+def test_other_bad_labels_get_no_such_hint(labels):
+    """Labels that are wrong in another way are not taken for ones that count from 1 or -1."""
+    net, X = network2.Network([3, 3], random_state=0), np.ones((4, 3))
+    pairs = [(x[:, None], label) for x, label in zip(X, labels, strict=True)]
+    one = network2.Network([3, 1], random_state=0)
+    for call in (
+        lambda: net.SGD(Dataset(X, labels), 1, 1, 1.0),
+        lambda: net.accuracy(pairs),
+        lambda: one.accuracy([(X[:1].T, 1), (X[:1].T, 1)]),
+        lambda: one.accuracy([(X[:1].T, -1), (X[:1].T, 1)]),
+    ):
+        with pytest.raises(ValueError, match="expected a label") as caught:
+            call()
+        assert "count from" not in str(caught.value)
+
+
+def test_labels_beside_which_others_are_bad_keep_their_own_error():
+    """The search for the hint stands whatever else lies among the labels."""
+    net, x = network2.Network([1, 3], random_state=0), np.ones((1, 1))
+    for other in (None, "x", [[1], [1, 2]], np.nan, 2**70, np.array([5])):
+        pairs = [(x, np.array([3])), (x, other)]
+        refuses(ValueError, "data[0][1]", ("0 to 2", "got 3"), net.accuracy, pairs)
+
+
+def test_images_are_told_how_they_become_rows():
+    """Arrays (n, 28, 28), and pairs and columns of images, get the call that helps."""
+    net = network2.Network([784, 3], random_state=0)
+    X, labels = np.ones((4, 28, 28)), [0, 1, 2, 0]
+    rows, column = ("(4, 28, 28)", "X.reshape(len(X), -1) has"), ("(28, 28)", "reshape(-1, 1)")
+    refuses(ValueError, "X", rows, Dataset, X, labels)
+    refuses(ValueError, "X", rows, fastbp.train, net, (X, labels), epochs=1)
+    refuses(ValueError, "X", rows, fastbp.train, net, (X, one_hot(labels)), epochs=1)
+    refuses(ValueError, "X", rows, fastbp.activations, net, X)
+    pairs = list(zip(X, labels, strict=True))
+    refuses(ValueError, "data[0][0]", column, fastbp.train, net, pairs, epochs=1)
+    refuses(ValueError, "data[0][0]", column, net.accuracy, pairs)
+    refuses(ValueError, "a", column, net.feedforward, X[0])
+    refuses(ValueError, "a", ("(4, 28, 28)", "X.reshape(len(X), -1).T"), net.feedforward, X)
 
 
 def test_divergence_by_decay_says_so():

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from tolerances import LOCKED_WEIGHTS
 
-from fastbp import Dataset, cli, datasets, kernel_info, network2
+import fastbp
+from fastbp import Dataset, cli, datasets, kernel_info, network2, storage
 from fastbp.reference import network2 as reference
 
 NAMES = ["height", "constant", "mass"]
@@ -449,13 +450,33 @@ def test_a_container_predicts_as_the_json(succeed, command, trees, tmp_path, dty
         results.append(command("predict", tmp_path / name, trees))
     assert results[0] == results[1]
     assert results[0][0] == 0
-    net = network2.load(tmp_path / "m.safetensors")
+    with pytest.warns(UserWarning, match="standardised"):
+        net = network2.load(tmp_path / "m.safetensors")
     assert net.dtype == dtype
     blob = (tmp_path / "m.safetensors").read_bytes()
     (tmp_path / "m.safetensors").write_bytes(blob[:-1] + bytes([blob[-1] ^ 1]))
     refused(command("predict", tmp_path / "m.safetensors", trees), "m.safetensors", "damaged")
     (tmp_path / "m.safetensors").write_text("a,b\n")
     refused(command("predict", tmp_path / "m.safetensors", trees), "m.safetensors", "container")
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.safetensors"])
+def test_load_warns_of_a_model_on_standardised_columns(succeed, command, tmp_path, name):
+    """``load`` of either module says what the network takes, the caller's line; else nothing."""
+    model, data = tmp_path / name, datasets.load_digits()
+    for load in (fastbp.load, network2.load):
+        succeed(*DIGITS, "--save", model)
+        load(model)  # a warning is an error in these tests
+        succeed(*DIGITS, "--standardise", "--save", model)
+        with pytest.warns(UserWarning, match=rf"{re.escape(str(model))}: .*standardised") as caught:
+            net = load(model)
+        assert [warning.filename for warning in caught] == [__file__]
+        _, out, _ = command("predict", model, "digits")
+        json_name = model.suffix == ".json"
+        facts = json.loads(model.read_text()) if json_name else storage.read(model, "network2")[1]
+        X = (data.X - np.array(facts["mean"])) / facts["scale"]
+        predicted = net.feedforward(X.T).argmax(axis=0)
+        assert out.split() == [str(facts["classes"][j]) for j in predicted]
 
 
 @pytest.mark.parametrize(("dtype", "winner"), [("float64", "1"), ("float32", "0")])

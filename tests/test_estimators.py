@@ -617,6 +617,50 @@ def test_bad_targets_and_weights():
         MLPClassifier().partial_fit(X, Y, classes=[0, 1])
 
 
+BAD_WEIGHTS = {
+    "zeros": (np.zeros(150), r"validation_data\[2\]: expected a weight above 0"),
+    "negative": (
+        np.where(np.arange(150) == 7, -1.0, 1.0),
+        r"\[2\]\[7\]: expected a number of at le",
+    ),
+    "nan": (np.where(np.arange(150) == 7, np.nan, 1.0), r"\[2\]\[7\]: .* got nan"),
+    "too few": (np.ones(149), r"validation_data\[2\]: expected shape \(150,\)"),
+    "one number": (1.0, r"validation_data\[2\]: expected shape \(150,\)"),
+}
+
+
+@both
+@pytest.mark.parametrize(("weights", "said"), BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
+@pytest.mark.parametrize("early", [True, False], ids=["early", "late"])
+def test_bad_weights_of_validation_data(kind, early, weights, said):
+    """They are refused by name before the model that was fitted is given up."""
+    model = kind(max_iter=2, random_state=0, early_stopping=early).fit(X[:300], Y[:300])
+    before = [a.tobytes() for a in (*model.coefs_, *model.intercepts_)]
+    with pytest.raises(ValueError, match=said):
+        model.fit(X[:300], Y[:300], validation_data=(X[300:], Y[300:], weights))
+    assert [a.tobytes() for a in (*model.coefs_, *model.intercepts_)] == before
+
+
+@both
+def test_weights_without_any_on_one_side_of_the_split(kind):
+    """Samples held out, or left, of no weight are an error that says which; the model stays."""
+    options = {"max_iter": 2, "random_state": 0, "early_stopping": True}
+    model = kind(**options).fit(X[:300], Y[:300])
+    before = [a.tobytes() for a in model.coefs_]
+    messages = set()
+    for i in range(0, 300, 5):  # alone it lies on one side; which one is the split's affair
+        with pytest.raises(ValueError, match="sample_weight: expected a weight above 0") as caught:
+            model.fit(X[:300], Y[:300], np.arange(300) == i)
+        messages.add(str(caught.value))
+    assert len(messages) == 2
+    assert all("validation_data" in message for message in messages)
+    assert [a.tobytes() for a in model.coefs_] == before
+    for bad in (np.ones(299), np.where(np.arange(300) == 7, -1.0, 1.0)):
+        with pytest.raises(ValueError, match=r"sample_weight(\[7\])?: expected"):
+            model.fit(X[:300], Y[:300], bad)
+        assert [a.tobytes() for a in model.coefs_] == before
+
+
 def test_without_scikit_learn():
     """The package does without it; the estimators say what they need."""
     code = (

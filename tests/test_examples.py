@@ -55,7 +55,8 @@ def test_ways_to_the_gradient():
 
 
 @pytest.mark.filterwarnings("ignore:.*converge")  # a page takes few epochs
-@pytest.mark.parametrize("page", ["gradients.md", "training.md", "estimators.md"])
+@pytest.mark.filterwarnings("ignore:.*standardised columns")
+@pytest.mark.parametrize("page", ["files.md", "gradients.md", "training.md", "estimators.md"])
 def test_the_snippets_of_a_page(page):
     """The Python of a page runs, from top to bottom."""
     if page == "estimators.md":

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -208,7 +209,9 @@ def test_old_files_are_read(version, tmp_path):
     for name, net in NETWORKS.items():
         equal(fastbp.load(folder / name), net)
     for name in ("commandline.safetensors", "commandline.json"):
-        equal(fastbp.load(folder / name), NETWORKS["chapter3.safetensors"])
+        with pytest.warns(UserWarning, match="standardised columns"):
+            net = fastbp.load(folder / name)
+        equal(net, NETWORKS["chapter3.safetensors"])
     run = tmp_path / "run"
     run.write_bytes((folder / "checkpoint.safetensors").read_bytes())
     net, history = corpus.run_on(run)
@@ -402,6 +405,29 @@ def test_a_bad_json_is_a_format_error(text, tmp_path):
     for load in (fastbp.load, network2.load):
         with pytest.raises(FormatError, match=r"n\.json"):
             load(tmp_path / "n.json")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "renamed.bin", "empty", "cut.json"])
+def test_a_file_that_is_not_json_is_told_what_is_read(name, tmp_path):
+    """The text says what it is not, and what ``load`` reads, in one line."""
+    path = tmp_path / name
+    net = network2.Network([2, 1], random_state=0)
+    net.save(tmp_path / "n.safetensors")
+    net.save(tmp_path / "n.json")
+    path.write_bytes({
+        "x.csv": b"a,b\n1,2\n",
+        "renamed.bin": (tmp_path / "n.safetensors").read_bytes(),
+        "empty": b"",
+        "cut.json": (tmp_path / "n.json").read_bytes()[:-9],
+    }[name])  # fmt: skip
+    form = (
+        rf"{re.escape(str(path))}: expected a network as JSON, got a file that is not JSON \(.+\); "
+        r"load reads what save wrote; a container's name ends in \.safetensors"
+    )
+    for load in (fastbp.load, network2.load):
+        with pytest.raises(FormatError) as caught:
+            load(path)
+        assert re.fullmatch(form, str(caught.value))
 
 
 def test_truncated_anywhere_or_longer(in_memory):
