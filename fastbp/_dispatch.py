@@ -5,9 +5,7 @@
 
 import importlib
 import os
-import sys
 from types import ModuleType
-from typing import NoReturn
 
 from fastbp.errors import text
 
@@ -25,19 +23,6 @@ def _built(name: str) -> ModuleType | None:
         return None
 
 
-def _refuse(expected: str, level: str | None) -> NoReturn:
-    """Raise ImportError; the command line, which begins with this import, ends as it does else."""
-    problem = text("FASTBP_LEVEL", expected, repr(level))
-    argv = getattr(sys, "argv", None) or [""]
-    program = argv[0]
-    if program == "-m":  # while Python looks for the module, whose name it does not tell there
-        program = "".join(sys.orig_argv[-len(argv) :][:1]).removeprefix("-m")
-    if os.path.basename(program).removesuffix(".exe") == "fastbp":
-        print("fastbp:", problem, file=sys.stderr)
-        sys.exit(2)
-    raise ImportError(problem)
-
-
 def _load() -> tuple[ModuleType, ModuleType]:
     core = _built("_core")
     if core is None:
@@ -48,13 +33,14 @@ def _load() -> tuple[ModuleType, ModuleType]:
     supported = [level for level in LEVELS if level in core.SUPPORTED]
     forced = os.environ.get("FASTBP_LEVEL")
     if forced is not None and forced not in supported:
-        _refuse(f"a level of this processor, {' or '.join(supported)}", forced)
+        expected = f"a level of this processor, {' or '.join(supported)}"
+        raise ImportError(text("FASTBP_LEVEL", expected, repr(forced)))
     for level in [forced] if forced else supported:
         kernels = _built(f"_kernels_{level}")
         if kernels is not None:
             core.use(kernels.TABLE)
             return core, kernels
-    _refuse("a level that is built", forced)
+    raise ImportError(text("FASTBP_LEVEL", "a level that is built", repr(forced)))
 
 
 core, kernels = _load()

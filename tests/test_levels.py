@@ -1,10 +1,8 @@
 """The choice of the compiled level: what is forced is had, or is an error."""
 
 import os
-import re
 import subprocess
 import sys
-import sysconfig
 
 import pytest
 
@@ -33,43 +31,6 @@ def test_what_cannot_be_had_is_an_error(level):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ImportError: FASTBP_LEVEL: expected a level")
     assert core.SUPPORTED[0] in done.stderr
-
-
-SCRIPT = os.path.join(sysconfig.get_path("scripts"), "fastbp")
-COMMANDS = {
-    "module": [sys.executable, "-X", "utf8", "-m", "fastbp"],
-    "module in one word": [sys.executable, "-mfastbp"],
-    "script": [SCRIPT],
-    "script by its path": [sys.executable, SCRIPT],
-}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("arguments", [[], ["info"], ["train", "digits", "-m", "x"]], ids=str)
-def test_the_command_line_ends_as_with_other_bad_input(name, arguments):
-    """One line and exit code 2, no traceback, whatever the command."""
-    if "script" in name and not os.path.exists(SCRIPT):
-        pytest.skip("the script is not installed, or not of this name")
-    environment = {**os.environ, "FASTBP_LEVEL": "avx9"}
-    done = subprocess.run(
-        [*COMMANDS[name], *arguments], env=environment, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"fastbp: FASTBP_LEVEL: expected .+, got 'avx9'\n", done.stderr)
-
-
-@pytest.mark.parametrize("arguments", [[], ["fastbp"], ["-m", "fastbp"]], ids=str)
-@pytest.mark.parametrize("changed", ["", "sys.argv = []", "del sys.argv", "sys.argv = ['-m'] * 99"])
-def test_another_program_gets_the_exception(tmp_path, arguments, changed):
-    """A program that imports fastbp can catch it, whatever its arguments and its ``sys.argv``."""
-    program = tmp_path / "own.py"
-    program.write_text(
-        f"import sys; {changed}\ntry: import fastbp\nexcept ImportError as e: print('caught', e)"
-    )
-    environment = {**os.environ, "FASTBP_LEVEL": "avx9"}
-    command = [sys.executable, str(program), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.stdout.startswith("caught FASTBP_LEVEL: expected"), done.stderr
 
 
 def test_the_best_level_is_the_choice():
