@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastbp import _checks, network2, optimizers
 from fastbp.errors import DivergenceError, text
 from fastbp.fitting import train
-from fastbp.samples import Dataset, sample_weights
+from fastbp.samples import Dataset, refuse_zeros, sample_weights
 
 Array = NDArray[Any]
 
@@ -273,7 +273,7 @@ class Perceptron(BaseEstimator):
             weights, judged = weights[rows], weights[held]
             hint = "validation_data takes samples of your own choice"
             for part, name in ((weights, "left to train on"), (judged, "held out")):
-                _refuse_zeros(part, "sample_weight", f"of the samples {name}", hint)
+                refuse_zeros(part, "sample_weight", f"of the samples {name}", hint)
         validation = Dataset(X[held], Y[held], check_finite=False)
         return X[rows], Y[rows], weights, validation, judged
 
@@ -290,7 +290,7 @@ class Perceptron(BaseEstimator):
         Y = self._targets(y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y)
         where = "validation_data[2]"
         judged = sample_weights(weights[0], len(Y), _checks.FLOAT64, where) if weights else None
-        _refuse_zeros(judged, where, "for some sample")
+        refuse_zeros(judged, where)
         return Dataset(_dense(X), Y, check_finite=False), judged
 
     def _batch(self, n: int) -> int:
@@ -470,12 +470,6 @@ class _Watch:
         if of.verbose:
             print(said)
         return over
-
-
-def _refuse_zeros(weights: Any, where: str, of: str, hint: str = "") -> None:
-    """Refuse to judge or train by samples of no weight at all."""
-    if weights is not None and not weights.any():
-        raise ValueError(text(where, f"a weight above 0 {of}", "0 for all", hint))
 
 
 def _blocks(X: Any) -> Iterator[Array]:

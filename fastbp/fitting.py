@@ -197,7 +197,8 @@ def _weights(
     n, dtype = len(data), layout.dtype
     weights = samples.sample_weights(sample_weight, n, dtype)
     if class_weight is None:
-        return _some(weights, "sample_weight")
+        samples.refuse_zeros(weights, "sample_weight")
+        return weights
     classes = samples.classes(data)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
@@ -212,12 +213,8 @@ def _weights(
             raise ValueError(text("class_weight", expected, label))
         factors[label] = _at_least_0(factor, f"class_weight[{label}]")
     each = factors[classes].astype(dtype)
-    return _some(np.asarray(each if weights is None else each * weights), "class_weight")
-
-
-def _some(weights: NDArray[Any] | None, where: str) -> NDArray[Any] | None:
-    if weights is not None and not weights.any():
-        raise ValueError(text(where, "a weight above 0 for some sample", "0 for all"))
+    weights = np.asarray(each if weights is None else each * weights)
+    samples.refuse_zeros(weights, "class_weight")
     return weights
 
 

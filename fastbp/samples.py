@@ -259,6 +259,14 @@ def sample_weights(
     return np.ascontiguousarray(array, dtype)
 
 
+def refuse_zeros(
+    weights: NDArray[Any] | None, where: str, of: str = "for some sample", hint: str = ""
+) -> None:
+    """Refuse to train or judge by samples of no weight at all."""
+    if weights is not None and not weights.any():
+        raise ValueError(text(where, f"a weight above 0 {of}", "0 for all", hint))
+
+
 def fit(data: Dataset, sizes: tuple[int, ...], where: str) -> None:
     """Refuse a Dataset whose inputs or labels do not fit a network of these sizes."""
     if data.X.ndim != 2 or data.Y.ndim not in (1, 2) or len(data.X) != len(data.Y):
