@@ -340,6 +340,29 @@ def start(sizes):
     return tuple([a.astype(np.float64) for a in part] for part in (weights, biases))
 
 
+def products(sizes, dtype, n, gradient=True):
+    """Return a function of rows X (n, n_0): the matrix products of backpropagation alone.
+
+    By NumPy's BLAS, into arrays that are there: forward, back to the first hidden layer, and
+    those of the gradient, if asked.
+    """
+    weights = [np.ones(shape, dtype) for shape in pairwise(sizes)]
+    nablas = [np.empty_like(w) for w in weights]
+    values, errors = ([np.ones((n, size), dtype) for size in sizes[1:]] for _ in range(2))
+
+    def run(X):
+        a = [X, *(value[: len(X)] for value in values)]
+        delta = [error[: len(X)] for error in errors]
+        for l, w in enumerate(weights):
+            np.dot(a[l], w, out=a[l + 1])
+        for l in range(len(weights) - 1, 0, -1):
+            np.dot(delta[l], weights[l].T, out=delta[l - 1])
+        for l, nabla in enumerate(nablas if gradient else []):
+            np.dot(a[l].T, delta[l], out=nabla)
+
+    return run
+
+
 def large_gemm(dtype, n=1024):
     """NumPy's matrix product of two large squares: what this processor can do at most."""
     a, b = (np.random.default_rng(i).random((n, n)).astype(dtype) for i in range(2))

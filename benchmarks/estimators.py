@@ -15,6 +15,7 @@ found through $FASTBP_DATA.
 import argparse
 import warnings
 
+import contenders
 import harness
 import numpy as np
 from harness import AbsentError, Program, Worker, duration, ratio, unless_noise
@@ -48,32 +49,13 @@ def perceptron(whose):
     return MLPClassifier
 
 
-def products(X, y, epochs, hidden=100, batch=200):
-    """Return a function that computes the matrix products of a fit, and nothing else."""
-    W_1 = np.ones((X.shape[1], hidden), X.dtype)
-    W_2 = np.ones((hidden, len(np.unique(y))), X.dtype)
-    out = [np.empty_like(W_1), np.empty_like(W_2)]
-    out += [np.empty((batch, W.shape[1]), X.dtype) for W in (W_1, W_2, W_1)]
-
-    def run():
-        for _ in range(epochs):
-            for start in range(0, len(X), batch):
-                x = X[start : start + batch]
-                a, z, delta = (block[: len(x)] for block in out[2:])
-                np.dot(x, W_1, out=a)
-                np.dot(a, W_2, out=z)
-                np.dot(z, W_2.T, out=delta)
-                np.dot(a.T, z, out=out[1])
-                np.dot(x.T, delta, out=out[0])
-
-    return run
-
-
 def fit(whose, name, dtype, solver, epochs):
     """Fit for so many epochs; the result is the accuracy of each seed."""
     X, y, X_test, y_test = data(name, dtype)
     if whose == "products":
-        return Program(products(X, y, epochs), list)
+        run = contenders.products((X.shape[1], 100, len(np.unique(y))), X.dtype, 200)
+        batches = [X[start : start + 200] for start in range(0, len(X), 200)]
+        return Program(lambda: [run(batch) for _ in range(epochs) for batch in batches], list)
 
     def fitted(seed=0):
         classifier = perceptron(whose)(

@@ -7,7 +7,9 @@
 Sigmoid neurons, cross-entropy, summed over outputs and samples; on random numbers and on images
 of MNIST, most of whose pixels are 0. Each contender lives in a process of its own, on one thread,
 and must agree with the reference's gradients of each sample before it is timed. Turns, ratios and
-the A/A control are those of speed.py.
+the A/A control are those of speed.py. The products are those of matrices that forward, backward
+and, for a gradient, BP4 are made of, by NumPy's BLAS: a ratio beyond theirs takes less than these,
+which leave out the sigmoids and multiply by zeros too.
 """
 
 import argparse
@@ -91,6 +93,13 @@ def fill(what, sizes, n, data, dtype):
     size = sum(a * (b + 1) for a, b in zip(sizes[1:], sizes[:-1], strict=True))
     out = np.zeros((n, size), dtype)
     return Program(lambda: out.fill(1.0), lambda: [])
+
+
+def products(what, sizes, n, data, dtype):
+    """Compute the matrix products that a gradient, or norms, are made of, and nothing else."""
+    (X, _), *_ = sample(sizes, n, data, dtype)
+    run = contenders.products(sizes, dtype, n, gradient=what == "gradient")
+    return Program(lambda: run(X), lambda: [])
 
 
 # -- the judge -----------------------------------------------------------------------
@@ -275,6 +284,8 @@ def opacus(what, sizes, n, data, dtype):
 
 PEERS = {"JAX": jax, "torch.func": torch_func, "Opacus": opacus}
 WHATS = ("gradient", "norms", "clipped", "each", "hessian")
+# Whose matrix products a result needs at least; that of a Hessian has others.
+PRODUCTS_OF = {"gradient": "gradient", "norms": "norms", "clipped": "gradient", "each": "norms"}
 
 
 # -- measuring -----------------------------------------------------------------------
@@ -290,6 +301,7 @@ def measure(cell, dtype, rounds):
     cpu = harness.one_processor()
     jobs = {("fastbp", what): fastbp for what in (*WHATS, "each, flat")}
     jobs |= {(name, what): make for name, make in PEERS.items() for what in WHATS}
+    jobs |= {("products", what): products for what in PRODUCTS_OF.values()}
     jobs |= {("fill", ""): fill, ("again", "gradient"): fastbp}
     workers, absent = {}, {}
     expected = {what: judge(what, *cell) for what in (*WHATS, "each, flat")}
@@ -304,7 +316,7 @@ def measure(cell, dtype, rounds):
                 absent[name, what] = str(reason)
                 continue
             workers[name, what] = worker
-            for a, b in zip(found, expected.get(what, []), strict=True):
+            for a, b in zip(found, expected.get(what, []) if found else [], strict=True):
                 error = np.abs(a - b).max() / np.abs(b).max()
                 if not error <= TOLERANCE[dtype]:
                     raise SystemExit(f"{name}, {what}, {title(cell)}, {dtype}: off by {error:g}")
@@ -334,8 +346,10 @@ def rows(cell, dtype, times):
             best = min(peers, key=lambda name: np.nanmedian(peers[name]))
             cells.append(f"{best}, {duration(np.nanmedian(peers[best]))}")
             cells.append(unless_noise(ratio(peers[best], ours[what]), control))
+            alone = times.get(("products", PRODUCTS_OF.get(against)))
+            cells.append("" if alone is None else f"{np.nanmedian(peers[best] / alone):.2f}")
         else:
-            cells += ["absent", ""]
+            cells += ["absent", "", ""]
         written = what.startswith("each")
         cells.append(str(ratio(times["fill", ""], ours[what])) if written else "")
         cells.append(f"{control[0]:.2f}–{control[1]:.2f}")
@@ -375,6 +389,7 @@ def main():
         "to its gradient",
         "fastest other",
         "it / fastbp",
+        "it / the products",
         "of the write bandwidth",
         "A/A",
     ]
