@@ -62,8 +62,8 @@ class Layout:
         self.activations = activations
         self.dtype = dtype
         self.itemsize = dtype.itemsize
-        self._weight_shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
-        self._bias_shapes = [(n, 1) for n in sizes[1:]]
+        # Of the biases, then of the weights, in the book's form.
+        self.shapes = [(n, 1) for n in sizes[1:]], list(zip(sizes[1:], sizes[:-1], strict=True))
         vector = core.ALIGNMENT // dtype.itemsize
         self.table = np.zeros((len(sizes), len(_COLUMN)), np.intp)
         offset = unit = 0
@@ -110,11 +110,8 @@ class Layout:
 
     def fresh(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return uninitialised ``(biases, weights)``, in the book's shapes."""
-        dtype = self.dtype
-        return (
-            [np.empty(shape, dtype) for shape in self._bias_shapes],
-            [np.empty(shape, dtype) for shape in self._weight_shapes],
-        )
+        biases, weights = ([np.empty(shape, self.dtype) for shape in part] for part in self.shapes)
+        return biases, weights
 
     def scratch(self, rows: int, parts: int = 1, kinds: int = 2) -> NDArray[Any]:
         """Return scratch for ``rows`` samples, shared by ``parts``.
@@ -167,8 +164,8 @@ class Layout:
         """Return the public arrays fit for the core; copies only of those that are not."""
         if core.pack(self.table, self.itemsize, biases, weights, None, False, finite):
             return list(biases), list(weights)  # nearly always
-        checked_w = self._check_list(weights, where[1], self._weight_shapes, finite)
-        checked_b = self._check_list(biases, where[0], self._bias_shapes, finite)
+        checked_w = self._check_list(weights, where[1], self.shapes[1], finite)
+        checked_b = self._check_list(biases, where[0], self.shapes[0], finite)
         return checked_b, checked_w
 
     def flatten(self, biases: list[NDArray[Any]], weights: list[NDArray[Any]]) -> NDArray[Any]:
@@ -177,19 +174,19 @@ class Layout:
 
     def columns(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         """Return views of vectors of parameters (n, P): the columns of each array."""
-        sizes = [n * m for n, m in (*self._bias_shapes, *self._weight_shapes)]
+        sizes = [n * m for part in self.shapes for n, m in part]
         return np.split(rows, np.cumsum(sizes)[:-1], axis=-1)
 
     def split(self, vector: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return views of one vector, in the shapes of biases and weights."""
-        shapes = [*self._bias_shapes, *self._weight_shapes]
-        parts = [p.reshape(s) for p, s in zip(self.columns(vector), shapes, strict=True)]
-        return parts[: len(self._bias_shapes)], parts[len(self._bias_shapes) :]
+        columns = iter(self.columns(vector))
+        biases, weights = ([next(columns).reshape(s) for s in part] for part in self.shapes)
+        return biases, weights
 
     @property
     def n_parameters(self) -> int:
         """How many there are, without padding."""
-        return sum(n * (m + 1) for n, m in self._weight_shapes)
+        return sum(n * m for part in self.shapes for n, m in part)
 
     def _check_list(
         self, arrays: Any, name: str, shapes: list[tuple[int, int]], finite: bool

@@ -685,18 +685,32 @@ static double NAME(squares)(ptrdiff_t n, const REAL *values)
 static void NAME(outer)(
     ptrdiff_t n_rows, ptrdiff_t n, const REAL *d, const REAL *a, REAL *C)
 {
-    for (ptrdiff_t j = 0; j < n_rows; j++, C += n) {
-        const REAL factor = d[j];
-        if (n < SIZE) {
-            for (ptrdiff_t k = 0; k < n; k++) C[k] = factor * a[k];
-            continue;
-        }
-        /* The first vector, then whole lines, then the last: what overlaps is the same. */
-        ptrdiff_t k = (ptrdiff_t)(-(uintptr_t)C % VECTOR_BYTES / sizeof(REAL));
-        *(LOOSE *)C = factor * *(const LOOSE *)a;
-        for (; k + SIZE <= n; k += SIZE) *(LOOSE *)(C + k) = factor * *(const LOOSE *)(a + k);
-        *(LOOSE *)(C + n - SIZE) = factor * *(const LOOSE *)(a + n - SIZE);
+    if (n < SIZE) {
+        for (ptrdiff_t j = 0; j < n_rows; j++, C += n)
+            for (ptrdiff_t k = 0; k < n; k++) C[k] = d[j] * a[k];
+        return;
     }
+    /* Whole lines all through, each written once: one that two rows share has the end of one
+     * and the beginning of the next. The first and the last vector may overlap it. */
+    BITS place;
+    REAL edge[2 * SIZE];
+    for (int v = 0; v < SIZE; v++) {
+        place[v] = v;
+        edge[v] = a[n - SIZE + v];
+        edge[SIZE + v] = a[v];
+    }
+    ptrdiff_t k = (ptrdiff_t)(-(uintptr_t)C % VECTOR_BYTES / sizeof(REAL));
+    *(LOOSE *)C = d[0] * *(const LOOSE *)a;
+    for (ptrdiff_t j = 0; j < n_rows; j++, C += n, k -= n) {
+        const REAL factor = d[j];
+        for (; k + SIZE <= n; k += SIZE) *(LOOSE *)(C + k) = factor * *(const LOOSE *)(a + k);
+        if (k < n && j + 1 < n_rows) {
+            const VEC factors = NAME(choose)(place < (INTEGER)(n - k), (VEC){0} + factor, (VEC){0} + d[j + 1]);
+            *(LOOSE *)(C + k) = factors * *(const LOOSE *)(edge + SIZE - (n - k));
+            k += SIZE;
+        }
+    }
+    *(LOOSE *)(C - SIZE) = d[n_rows - 1] * *(const LOOSE *)edge;
 }
 
 static int NAME(finite)(ptrdiff_t n, const REAL *values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -187,23 +188,28 @@ def per_sample_gradients(
     BP3 and BP4 (Nielsen, chapter 2). n P numbers: of norms, sums and inner products there
     are functions that need none of them.
     """
-    layout = net._checked()[0]
-    data = samples.dataset(data, layout.sizes, "data")
-    work = Work(net, data) if net._compiled_cost() is not None else None
-    n, each = (work.n, iter(())) if work is not None else by_hand(net, data)
     result: Any = out
+    work: Work | None = None
+    each: Iterator[Nablas] = iter(())
+    if net._compiled_cost() is None:
+        layout = net._checked()[0]
+        data = samples.dataset(data, layout.sizes, "data")
+        n, each = by_hand(net, data)
+    else:
+        work = Work(net, data)
+        layout, data, n = work.layout, work.data, work.n
     if flat:
         shape = (n, layout.n_parameters)
         result = np.empty(shape, net.dtype) if out is None else out
         _refuse_out(result, shape, net.dtype, "out")
-        _refuse_overlap([result], data)
-        rows = layout.columns(result)
+        whole, rows = [result], layout.columns(result)
     else:
         if out is None:
-            result = tuple([np.empty((n, *a.shape), a.dtype) for a in p] for p in layout.fresh())
+            result = tuple([np.empty((n, *shape), net.dtype) for shape in p] for p in layout.shapes)
         _refuse_outs(result, layout, n)
-        rows = [array.reshape(n, -1) for part in result for array in part]
-        _refuse_overlap(rows, data)
+        whole = rows = [array.reshape(n, -1) for part in result for array in part]
+    if out is not None:
+        _refuse_overlap(whole, data)
     if work is not None:
         for piece, run in work.runs(written=layout.n_parameters * layout.itemsize):
             run.samples([array[piece] for array in rows])
@@ -608,12 +614,12 @@ def _pair(value: Any, where: str) -> Any:
 
 
 def _refuse_outs(out: Any, layout: Layout, n: int) -> None:
-    for i, (arrays, likes) in enumerate(zip(_pair(out, "out"), layout.fresh(), strict=True)):
-        if not isinstance(arrays, list | tuple) or len(arrays) != len(likes):
+    for i, (arrays, shapes) in enumerate(zip(_pair(out, "out"), layout.shapes, strict=True)):
+        if not isinstance(arrays, list | tuple) or len(arrays) != len(shapes):
             got = len(arrays) if isinstance(arrays, list | tuple) else type(arrays).__name__
-            raise ValueError(text(f"out[{i}]", f"a list of {len(likes)} arrays", got))
-        for l, (array, like) in enumerate(zip(arrays, likes, strict=True)):
-            _refuse_out(array, (n, *like.shape), layout.dtype, f"out[{i}][{l}]")
+            raise ValueError(text(f"out[{i}]", f"a list of {len(shapes)} arrays", got))
+        for l, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+            _refuse_out(array, (n, *shape), layout.dtype, f"out[{i}][{l}]")
 
 
 def _refuse_overlap(rows: Arrays, data: samples.Dataset) -> None:
@@ -623,10 +629,13 @@ def _refuse_overlap(rows: Arrays, data: samples.Dataset) -> None:
 
 
 def _refuse_out(array: Any, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
-    expected = f"a writeable C-contiguous array {shape} of {dtype}"
+    got: Any = None
     if type(array) is not np.ndarray:
-        raise TypeError(text(where, expected, type(array).__name__))
-    if array.shape != shape or array.dtype != dtype:
-        raise ValueError(text(where, expected, f"{array.shape} of {array.dtype}"))
-    if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
-        raise ValueError(text(where, expected, "one that is not"))
+        got = type(array).__name__
+    elif array.shape != shape or array.dtype != dtype:
+        got = f"{array.shape} of {array.dtype}"
+    elif not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+        got = "one that is not"
+    if got is not None:
+        error = TypeError if type(array) is not np.ndarray else ValueError
+        raise error(text(where, f"a writeable C-contiguous array {shape} of {dtype}", got))

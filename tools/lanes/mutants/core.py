@@ -182,13 +182,21 @@ BUGS = {
             )
         ],
     ),
-    "gradients of samples: the last vector of a row is left out": (
+    "gradients of samples: the last vector is left out": (
         "src_cython/simd_vector.h",
-        [("        *(LOOSE *)(C + n - SIZE) = factor * *(const LOOSE *)(a + n - SIZE);\n", "")],
+        [("    *(LOOSE *)(C - SIZE) = d[n_rows - 1] * *(const LOOSE *)edge;\n", "")],
     ),
-    "gradients of samples: rows without their first vector": (
+    "gradients of samples: the first vector is left out": (
         "src_cython/simd_vector.h",
-        [("        *(LOOSE *)C = factor * *(const LOOSE *)a;\n", "")],
+        [("    *(LOOSE *)C = d[0] * *(const LOOSE *)a;\n", "")],
+    ),
+    "a line of two rows of a sample's gradient takes one error": (
+        "src_cython/simd_vector.h",
+        [("(VEC){0} + d[j + 1]);", "(VEC){0} + factor);")],
+    ),
+    "a line of two rows of a sample's gradient is out of step": (
+        "src_cython/simd_vector.h",
+        [("(edge + SIZE - (n - k));", "(edge + SIZE - (n - k) - 1);")],
     ),
     "the Jacobian without the slope of the outputs": (
         "src_cython/gradients.pxi",
