@@ -8,38 +8,45 @@ is chapter 3's module, ``fastbp.reference`` both again in plain NumPy;
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastbp import gradients, network, network2, optimizers, schedules, shuffling
+from fastbp import network, network2, shuffling
 from fastbp._dispatch import kernel_info
-from fastbp.checkpoint import Checkpoint
 from fastbp.errors import DivergenceError, FormatError
-from fastbp.fitting import train
-from fastbp.gradients import (
-    GradientCheck,
-    NumericalGradient,
-    activations,
-    check_gradient,
-    clipped_gradient,
-    deltas,
-    flatten,
-    gradient,
-    gradient_gram,
-    gradient_second_moment,
-    hessian_vector_product,
-    input_gradient,
-    jacobian,
-    numerical_gradient,
-    per_sample_costs,
-    per_sample_gradient_norms,
-    per_sample_gradients,
-    unflatten,
-)
-from fastbp.history import EarlyStopping, History
-from fastbp.loading import load
+from fastbp.loading import load  # here already: to load a model opens the one file
 from fastbp.network import Network
 from fastbp.samples import Dataset, one_hot
 
-if TYPE_CHECKING:
-    from fastbp import datasets, mnist_loader, reference
+if TYPE_CHECKING:  # what not every program needs is imported when it is first asked for
+    from fastbp import (
+        datasets,
+        gradients,
+        mnist_loader,
+        optimizers,
+        reference,
+        schedules,
+    )
+    from fastbp.checkpoint import Checkpoint
+    from fastbp.fitting import train
+    from fastbp.gradients import (
+        GradientCheck,
+        NumericalGradient,
+        activations,
+        check_gradient,
+        clipped_gradient,
+        deltas,
+        flatten,
+        gradient,
+        gradient_gram,
+        gradient_second_moment,
+        hessian_vector_product,
+        input_gradient,
+        jacobian,
+        numerical_gradient,
+        per_sample_costs,
+        per_sample_gradient_norms,
+        per_sample_gradients,
+        unflatten,
+    )
+    from fastbp.history import EarlyStopping, History
 
     __version__: str
 
@@ -85,11 +92,34 @@ __all__ = [
 ]
 
 
+_MODULES = {
+    "datasets",
+    "gradients",
+    "mnist_loader",
+    "optimizers",
+    "reference",
+    "schedules",
+}
+_HOMES = {
+    "Checkpoint": "checkpoint",
+    "EarlyStopping": "history",
+    "History": "history",
+    "train": "fitting",
+}  # of all others it is gradients
+
+
 def __getattr__(name: str) -> Any:
-    """Import what not every program needs when it is first asked for."""
-    if name in ("datasets", "mnist_loader", "reference"):
+    if name in _MODULES:
         return importlib.import_module(f"fastbp.{name}")
     if name == "__version__":
         # Its import takes longer than that of all of fastbp.
         return importlib.import_module("importlib.metadata").version("fastbp")
-    raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fastbp.{_HOMES.get(name, 'gradients')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
