@@ -47,6 +47,7 @@ def columns(
     values: tuple[Any, ...],
     start: int,
     size: int,
+    itemsize: int,
     at: NDArray[intp],
     rows: NDArray[Any] | None = None,
 ) -> bool: ...

@@ -144,25 +144,6 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float
     return rows
 
 
-def ranks(pairs: list[Any]) -> NDArray[np.intp] | None:
-    """Return each pair's place in memory, by its inputs; None unless these fill one stretch.
-
-    So lie the columns of MNIST, which are views of one array, after a shuffle of their list.
-    """
-    xs = tuple(pair[0] for pair in pairs if type(pair) is tuple and len(pair) == 2)
-    if not xs or len(xs) != len(pairs) or type(xs[0]) is not np.ndarray or xs[0].base is None:
-        return None
-    at = _places(xs, xs[0].size)
-    if at is None:
-        return None
-    order = at.argsort(kind="stable")
-    if (np.diff(at[order]) != xs[0].nbytes).any():
-        return None
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    return places
-
-
 def materialise(data: Any, where: str) -> Any:
     """Return ``data`` if it is a Dataset or a list, else the list of what it yields."""
     if isinstance(data, Dataset | list):
@@ -366,14 +347,17 @@ def _columns(
 def _places(
     values: tuple[Any, ...], size: int, rows: NDArray[Any] | None = None
 ) -> NDArray[np.intp] | None:
-    """Return where columns (size, 1) lie, as nearly all do; None if one is another thing.
+    """Return where columns (size, 1) of one type lie, as nearly all do; None if one is another.
 
     Copy them to ``rows``, if asked.
     """
     at = np.empty(len(values), np.intp)
+    itemsize = values[0].itemsize if type(values[0]) is np.ndarray else 0
     parts = (slice(i, i + 4096) for i in range(0, len(at), 4096))  # Ctrl-C is seen in between
     good = all(
-        core.columns(values, part.start, size, at[part], None if rows is None else rows[part])
+        core.columns(
+            values, part.start, size, itemsize, at[part], None if rows is None else rows[part]
+        )
         for part in parts
     )
     return at if good else None

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import samples
 from fastbp._dispatch import core
 from fastbp.errors import text
 from fastbp.samples import Dataset
@@ -50,20 +49,16 @@ class Deck:
         # A list of our own: what is checked and what is trained on are the same samples,
         # whatever user code or another thread does to the caller's. It also holds the
         # pairs, so that no id is used again.
-        self.given: list[Any] | Dataset
         self.dealt: list[Any] | Dataset
         self._first: list[Any] = []
         self._cards: list[Any] | None = None
-        # Of each card, where it lay at first: true as long as only we reorder them.
-        self._order = np.arange(len(data), dtype=np.intp)
         if isinstance(data, Dataset):
-            self.given = self.dealt = data[:]
+            self.dealt = data[:]
         else:
-            self.given = self.dealt = self._first = list(data)
-            self._cards, places = data, samples.ranks(self.given)
-            if places is not None:
-                self.dealt = self._first = [self.given[i] for i in places.argsort()]
-                self._order = places
+            self.dealt = self._first = list(data)
+            self._cards = data
+        # Of each card, where it lay at first: true as long as only we reorder them.
+        self._order = np.arange(len(self.dealt), dtype=np.intp)
         self._places: dict[int, int] | None = None
 
     @property
@@ -134,7 +129,7 @@ class Seeded:
     """
 
     def __init__(self, data: Dataset, seed: int, epoch: int) -> None:
-        self.dealt = self.given = data[:]
+        self.dealt = data[:]
         self._seed, self._next = seed, epoch
 
     def shuffle(self) -> None:

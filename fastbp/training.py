@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -119,15 +118,13 @@ class _Fitted:
         """Check the samples, unless these have been checked for this layout."""
         if self._made_of == (deck, layout):
             return
-        gate = partial(
-            samples.gate, sizes=layout.sizes, where="training_data", y="columns",
+        self.data = samples.gate(
+            deck.dealt,
+            layout.sizes,
+            "training_data",
+            y="columns",
             check_finite=self._check_finite,
-        )  # fmt: skip
-        try:
-            self.data = gate(deck.dealt)
-        except (TypeError, ValueError):
-            gate(deck.given)  # names a sample by its place in the caller's list
-            raise
+        )
         self.targets = samples.targets(self.data, layout.sizes[-1], layout.dtype)
         self._made_of = (deck, layout)
 

@@ -217,19 +217,18 @@ def pack(
     return good
 
 
-def columns(values, Py_ssize_t start, Py_ssize_t size, at, rows=None):
+def columns(values, Py_ssize_t start, Py_ssize_t size, Py_ssize_t itemsize, at, rows=None):
     """Write where the columns (size, 1) ``values[start:start + len(at)]``, a tuple's, lie.
 
-    Copy them to ``rows``, if asked. Return whether all could be read: they are of one type.
+    Copy them to ``rows``, if asked. Return whether all are readable, and of this type.
     """
     cdef Py_buffer target = look(at, sizeof(Py_ssize_t), True), copy = look(rows, 0, True), view
-    cdef Py_ssize_t i, itemsize = copy.itemsize
+    cdef Py_ssize_t i
     cdef bint good = True
     for i in range(target.len // target.itemsize):
         memset(&view, 0, sizeof(view))
         good = good and hold((<tuple> values)[start + i], size, 1, itemsize, &view)
         if good:
-            itemsize = view.itemsize
             (<Py_ssize_t*> target.buf)[i] = <Py_ssize_t> view.buf
             if rows is not None:
                 memcpy(<char*> copy.buf + i * view.len, view.buf, view.len)

@@ -282,14 +282,12 @@ def test_columns_are_of_one_type(dtype):
     """Columns of the rows' type are copied; at any other the door says no."""
     values = tuple(x for x, _ in pairs((5, 1), 7))
     rows, at = poisoned((4, 5), np.float64), np.zeros(4, np.intp)
-    assert core.columns(values, 2, 5, at, rows)
+    assert core.columns(values, 2, 5, 8, at, rows)
     np.testing.assert_array_equal(rows, np.hstack(values[2:6]).T)
     assert at.tolist() == [x.ctypes.data for x in values[2:6]]
-    assert core.columns(values, 2, 5, at, poisoned((4, 5), dtype)) is (dtype is np.float64)
-    single = tuple(x.astype(dtype) for x in values)
-    assert core.columns(single, 0, 5, at)  # of either, if nothing is copied
-    assert not core.columns(single, 0, 4, at)
+    assert not core.columns(values, 2, 4, 8, at)
+    assert core.columns(values, 2, 5, np.dtype(dtype).itemsize, at) is (dtype is np.float64)
     for form in (UNUSUAL | REFUSED).values():
         other = (*values[:3], form(values[3]), *values[4:])
-        assert not core.columns(other, 2, 5, at)
-        assert not core.columns(other, 2, 5, at, rows)
+        assert not core.columns(other, 2, 5, 8, at)
+        assert not core.columns(other, 2, 5, 8, at, rows)

@@ -577,6 +577,28 @@ def test_a_read_only_out_is_refused():
         gradients.per_sample_gradients(NET, DATA, out=out, flat=True)
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("fan_in", [1, 3, 4, 7, 8, 15, 16, 17, 21, 31, 33, 48, 70])
+def test_each_gradient_is_the_outer_product_wherever_it_goes(fan_in, dtype):
+    """To the bits, a zero's sign too, and nothing beside it, at each offset from a line."""
+    net = network2.Network([fan_in, 5], network2.QuadraticCost, dtype=dtype, random_state=0)
+    net.biases[0][:2] = 60  # saturated: an error of -0
+    rng, line = np.random.default_rng(0), 64 // np.dtype(dtype).itemsize
+    data = Dataset(rng.random((3, fan_in)), np.full((3, 5), 2.0))
+    delta, a = gradients.deltas(net, data)[0], gradients.activations(net, data)[0]
+    expected = delta[:, :, None] * a[:, None, :]
+    assert np.signbit(expected[expected == 0]).any()
+    for offset in range(line):
+        memory = np.full(expected.size + 3 * line, np.nan, dtype)
+        begin = -memory.ctypes.data % 64 // memory.itemsize + offset
+        out = memory[begin : begin + expected.size].reshape(expected.shape)
+        gradients.per_sample_gradients(net, data, out=([np.empty((3, 5, 1), dtype)], [out]))
+        assert out.tobytes() == expected.tobytes()
+        assert np.isnan(memory[:begin]).all()
+        assert np.isnan(memory[begin + expected.size :]).all()
+
+
 @pytest.mark.parametrize("case", ["X", "Y", "twice"])
 @pytest.mark.parametrize("cost", [network2.CrossEntropyCost, Doubled])
 def test_an_out_that_overlaps_is_refused(case, cost):

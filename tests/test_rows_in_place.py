@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from twins import flat
 
-from fastbp import network, samples, shuffling
+from fastbp import network, samples
 
 SIZES = (5, 4, 3)
 
@@ -112,24 +112,20 @@ def test_a_shuffled_list_of_views_trains_to_the_bits_of_copies(n, dtype):
     assert lists[0] == lists[1]
 
 
-def test_ranks():
-    """A shuffled list of views has places; with a row left out or twice it has none."""
-    X, Y = rows_of()
-    data = pairs(X, Y)
-    order = np.random.default_rng(0).permutation(len(data))
-    shuffled = [data[i] for i in order]
-    assert (samples.ranks(shuffled) == order).all()
-    assert shuffling.Deck(shuffled, None)._in_order()
-    assert samples.ranks(shuffled[1:] + shuffled[2:3]) is None
-    assert samples.ranks([]) is None
-    assert samples.ranks([(x.copy(), y) for x, y in data]) is None
-    assert samples.ranks([*shuffled[1:], (1, 2, 3)]) is None
-    assert samples.ranks(list("ab")) is None
+def test_each_column_is_of_the_first_ones_type():
+    """Also where later ones lie as rows of the first one's type would."""
+    n, k, first = 5000, 4, 4096  # as many as are looked at at once
+    X = np.random.default_rng(0).random((n, k))
+    X[first:] = 0
+    X.view(np.float32)[first:, :k] = 7
+    xs = [*X[:first, :, None], *X.view(np.float32)[first:, :k, None]]
+    found = samples.gate(list(zip(xs, np.ones((n, 3, 1)), strict=True)), (k, 3), "d", y="columns")
+    assert (found.X[first:] == 7).all()
 
 
 @pytest.mark.parametrize(("value", "said"), [(np.nan, r"\[2\]: expected"), (None, ": expected")])
 def test_a_bad_sample_is_named_by_its_place_in_the_list(value, said):
-    """Of a shuffled list too: the first in the list, not in memory."""
+    """Of a shuffled list too."""
     X, Y = rows_of()
     data = pairs(X, Y)
     random.Random(0).shuffle(data)

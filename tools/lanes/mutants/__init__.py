@@ -71,7 +71,6 @@ TESTS = {
     ],
     "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
     "fastbp/training.py": [
-        "rows_in_place",
         "divergence",
         "equivalence",
         "interrupts",

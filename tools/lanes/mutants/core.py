@@ -192,7 +192,7 @@ BUGS = {
     ),
     "a line of two rows of a sample's gradient takes one error": (
         "src_cython/simd_vector.h",
-        [("(VEC){0} + d[j + 1]);", "(VEC){0} + factor);")],
+        [("d[j + 1] - (VEC){0});", "factor - (VEC){0});")],
     ),
     "a line of two rows of a sample's gradient is out of step": (
         "src_cython/simd_vector.h",
