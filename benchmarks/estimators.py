@@ -5,6 +5,7 @@
 
 The products are the five of matrices that a mini-batch of `fit` is made of, by NumPy's BLAS and
 into arrays that are there: a ratio beyond theirs takes less than these, which leave out what is 0.
+For the grid search it is what these gain from two threads: processors may share a core.
 
 Equal settings, scikit-learn's defaults but for the number of epochs, which is fixed. Each contender
 lives in a process of its own, on one thread (the grid search: two); the accuracy of 5 seeds is
@@ -14,6 +15,7 @@ found through $FASTBP_DATA.
 
 import argparse
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import contenders
 import harness
@@ -89,6 +91,17 @@ def grid(whose, jobs):
     return Program(search, lambda: search().best_score_)
 
 
+def products_of_two(whose, jobs):
+    """Compute the matrix products of two fits, in so many threads."""
+    programs = [fit("products", "digits", np.float64, "adam", 20).step for _ in range(2)]
+
+    def both():
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(lambda step: step(), programs))
+
+    return Program(both, list)
+
+
 # What is timed: the row's name, the contender and its arguments, and what is asked.
 ROWS = [
     *(
@@ -141,12 +154,18 @@ def agreement(results):
 
 
 def measure_grid(rounds):
-    """Return seconds with one job, with two in threads, and with one again."""
+    """Return seconds with one job, with two in threads, with one again; of products, too."""
     workers = {}
     try:
-        for name, jobs in (("one", 1), ("two", 2), ("again", 1)):
+        for name, make, jobs in (
+            ("one", grid, 1),
+            ("two", grid, 2),
+            ("again", grid, 1),
+            ("one of products", products_of_two, 1),
+            ("two of products", products_of_two, 2),
+        ):
             workers[name] = Worker()
-            workers[name].prepare(grid, "fastbp", jobs)
+            workers[name].prepare(make, "fastbp", jobs)
         return harness.interleave(workers, rounds)
     finally:
         for worker in workers.values():
@@ -188,7 +207,8 @@ def main():
         control = harness.spread(times["again"], times["one"])
         one, two = (duration(np.nanmedian(times[jobs])) for jobs in ("one", "two"))
         gain = unless_noise(ratio(times["one"], times["two"]), control)
-        report(name, one, two, gain, 1.7, "", "", f"{control[0]:.2f}–{control[1]:.2f}")
+        alone = np.nanmedian(times["one of products"] / times["two of products"])
+        report(name, one, two, gain, 1.7, f"{alone:.2f}", "", f"{control[0]:.2f}–{control[1]:.2f}")
     header = [
         "what",
         "scikit-learn (or 1 job)",
