@@ -14,8 +14,9 @@ from setuptools import Extension, setup
 # FASTBP_FLAGS="..." one with these flags alone, to compile and to link, as a sanitizer needs it;
 # FASTBP_LEVELS="..." has these SIMD levels alone.
 DEBUG = bool(os.environ.get("FASTBP_DEBUG"))
-CORE: list[str] = []  # what the core has beyond the kernels' flags
 OWN_FLAGS = os.environ.get("FASTBP_FLAGS", "").split()
+
+CORE: list[str] = []  # what the core has beyond the kernels' flags
 
 if sys.platform == "win32":
     FLAGS = ["/O2"]

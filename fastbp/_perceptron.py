@@ -110,6 +110,7 @@ class Perceptron(BaseEstimator):
             validation, judged = self._own_validation(validation_data)
         self.n_outputs_ = 1 if Y.ndim == 1 and not self._labels else self._n_outputs(Y)
         units = [X.shape[1], *self._hidden_sizes(), self.n_outputs_]
+        # Drawn in scikit-learn's order; published when nothing more can be refused.
         drawn = self._drawn(units, random_state) if first else None
         if early and validation is None:
             X, Y, weights, validation, judged = self._split(X, y, Y, weights, random_state)

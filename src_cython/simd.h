@@ -35,7 +35,8 @@
  *
  * list_nonzeros(n, a, b, which, A, B) writes to which the places below n < 2^16 where a or b is not
  * 0, and 2^16 - 1 after these, to A and B what is there, and returns how many there are. Each has
- * room for n + 1 in whole lines; A may be a, B may be b. For the k-th of these places, p = which[k], and 1 or 2 samples s,
+ * room for n + 1 in whole lines; A may be a, B may be b. For the k-th of these places,
+ * p = which[k], and 1 or 2 samples s,
  *
  *   sum_listed(n_samples, n_columns, n, which, X, x_row, Y, y_row, Z, z_row) adds
  *   X[s x_row + k] Y[p y_row + j] to Z[s z_row + j], and

@@ -705,7 +705,9 @@ static void NAME(outer)(
         const REAL factor = d[j];
         for (; k + SIZE <= n; k += SIZE) *(LOOSE *)(C + k) = factor * *(const LOOSE *)(a + k);
         if (k < n && j + 1 < n_rows) {
-            const VEC factors = NAME(choose)(place < (INTEGER)(n - k), factor - (VEC){0}, d[j + 1] - (VEC){0});
+            /* Less 0, not plus: -0 stays. */
+            const VEC factors = NAME(choose)(
+                place < (INTEGER)(n - k), factor - (VEC){0}, d[j + 1] - (VEC){0});
             *(LOOSE *)(C + k) = factors * *(const LOOSE *)(edge + SIZE - (n - k));
             k += SIZE;
         }

@@ -119,6 +119,25 @@ def test_second_derivatives_of_every_pair(hidden, output, cost, dtype):
         assert norm_error(J[:, :, k], (above - below) / (2 * h)) <= accept
 
 
+@pytest.mark.core
+@both_dtypes
+@pytest.mark.parametrize("n", [2, 8, 10, 17])
+def test_softmax_of_large_weighted_inputs(n, dtype):
+    """A shift of all of them changes no bit, wherever the largest is; of one sample and of many."""
+    net = network_of([1, n], "sigmoid", "softmax", "log_likelihood", dtype)
+    net.weights, X = [np.zeros((n, 1), dtype)], Dataset(np.ones((5, 1)), np.zeros(5))
+    for largest in range(n):
+        z = np.zeros((n, 1), dtype)
+        z[largest] = 3
+        found = []
+        for shift in (0, 10_000, -10_000):
+            net.biases = [z + dtype(shift)]
+            found += [net.feedforward(np.ones((1, 1))).T, *net.feedforward(X)]
+        assert {row.tobytes() for row in found} == {found[0].tobytes()}
+        assert found[0].argmax() == largest
+        assert np.isfinite(found[0]).all()
+
+
 @both_dtypes
 def test_saturated_costs_keep_their_digits(dtype):
     """Where an output is 1 to rounding, the cost is still that of its weighted input."""
