@@ -16,6 +16,17 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
         "what is computed of them goes to columns that nobody reads; cleared, no number is read "
         "that was never written",
     ),
+    "softmax: the last is never the largest": (
+        "src_cython/functions.pxi",
+        [
+            (
+                "for j in range(1, fan_out):\n        largest",
+                "for j in range(1, fan_out - 1):\n        largest",
+            )
+        ],
+        "exponentials end at the smallest and at some largest number: how far the last is above the "
+        "others cancels in the quotient, but for the smallest numbers",
+    ),
     "the gate of the core takes misaligned arrays": (
         "src_cython/public_arrays.pxi",
         [("        and <uintptr_t> view.buf % view.itemsize == 0\n", "")],
