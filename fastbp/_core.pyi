@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, final
 
-from numpy import intp
+from numpy import intp, uint8
 from numpy.typing import NDArray
 
 SUPPORTED: Final[tuple[str, ...]]
@@ -130,9 +130,19 @@ def train(
     decay: float,
     seconds: float,
     options: Options | None = None,
+    records: NDArray[uint8] | None = None,
+    starts: NDArray[intp] | None = None,
     part: int = 0,
     parts: int = 1,
     team: NDArray[intp] | None = None,
+) -> int: ...
+def compress(
+    X: NDArray[Any],
+    n_0: int,
+    start: int,
+    stop: int,
+    starts: NDArray[intp],
+    records: NDArray[uint8],
 ) -> int: ...
 def abort(team: NDArray[intp]) -> None: ...
 def shuffle(

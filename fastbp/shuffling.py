@@ -45,7 +45,7 @@ class Deck:
     """
 
     def __init__(self, data: list[Any] | Dataset, shuffle: Callable[[], Shuffle] | None) -> None:
-        self._shuffle = shuffle
+        self._shuffle, self.shuffles = shuffle, shuffle is not None
         # A list of our own: what is checked and what is trained on are the same samples,
         # whatever user code or another thread does to the caller's. It also holds the
         # pairs, so that no id is used again.
@@ -127,6 +127,8 @@ class Seeded:
 
     A run that goes on at an epoch has the same order there as one that came to it.
     """
+
+    shuffles = True
 
     def __init__(self, data: Dataset, seed: int, epoch: int) -> None:
         self.dealt = data[:]

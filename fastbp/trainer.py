@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -85,15 +85,14 @@ class Trainer:
         each = None if self.evaluate else np.zeros(len(objective.data))  # cost, as they came
         eta = 0.0
 
-        def scheduled() -> Iterable[int]:
+        def scheduled(epoch: int) -> float | None:
             nonlocal eta
-            for epoch in epochs:
-                factor = self.schedule(epoch, history)
-                if factor is None:
-                    history.stopped = "schedule"
-                    return
-                eta = optimizer.eta * _checks.number(factor, "schedule(...)")
-                yield epoch
+            factor = self.schedule(epoch, history)
+            if factor is None:
+                history.stopped = "schedule"
+                return None
+            eta = optimizer.eta * _checks.number(factor, "schedule(...)")
+            return eta
 
         def options(layout: Layout, epoch: int) -> Any:
             return core.Options(
@@ -113,9 +112,9 @@ class Trainer:
         training.run(
             self.net,
             deck,
-            epochs=scheduled(),
+            epochs=epochs,
             mini_batch_size=self.batch,
-            eta=lambda epoch: eta,
+            eta=scheduled,
             l2=objective.l2,
             cost=lambda: objective.cost,
             own_samples=lambda: False,

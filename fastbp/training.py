@@ -2,13 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, _threads, samples
+from fastbp import _checks, _threads, records, samples
 from fastbp._dispatch import core
 from fastbp.errors import DivergenceError, text
 from fastbp.functions import COSTS
@@ -33,9 +33,9 @@ def run(
     net: Trainable,
     deck: Deck | Seeded,
     *,
-    epochs: Iterable[int],
+    epochs: range,
     mini_batch_size: int,
-    eta: Callable[[int], float],
+    eta: Callable[[int], float | None],
     l2: float,
     cost: Callable[[], str | None],
     step: Callable[[list[Any], int], None],
@@ -52,13 +52,14 @@ def run(
     The core descends the compiled ``cost()``. Where there is none, as a user overrides a
     part of it, the epoch goes through ``step(mini_batch, n)``, and the samples are not
     checked if it is ``own_samples()`` that a user's function takes. ``after_epoch(epoch,
-    data)`` reports, and returns whether to stop. All three are asked anew in each epoch:
-    they, and the shuffle, are code of the user's that may change the network.
+    data)`` reports, and returns whether to stop; None for ``eta(epoch)`` stops before it.
+    All are asked anew in each epoch: they, and the shuffle, are code of the user's that may
+    change the network.
     ``options(layout, epoch)`` tells the core of what goes beyond plain steps with weight
     decay, which needs so many ``kinds`` of scratch and keeps in ``carried`` what it carries
     from one step to the next.
     """
-    n, fitted = len(deck.dealt), _Fitted(check_finite)
+    n, fitted = len(deck.dealt), _Fitted(check_finite, len(epochs))
     pace = _threads.Pace(n_threads)
     if n == 0:
         raise ValueError(text("training_data", "at least one sample", "none"))
@@ -66,6 +67,9 @@ def run(
     if cost() is not None or isinstance(deck.dealt, Dataset) or not own_samples():
         fitted.fit(deck, layout)
     for epoch in epochs:
+        rate = eta(epoch)
+        if rate is None:
+            break
         deck.shuffle()
         compiled = cost()
         if compiled is None:
@@ -79,7 +83,7 @@ def run(
                 deck = deck.anew()
                 order = np.arange(len(deck.dealt), dtype=np.intp)
             fitted.fit(deck, layout)
-            block, rate = layout.pack(biases, weights), eta(epoch)
+            block = layout.pack(biases, weights)
             try:
                 descend(
                     layout,
@@ -96,6 +100,7 @@ def run(
                     options=options(layout, epoch),
                     carried=carried,
                     kinds=kinds,
+                    compressed=fitted.compressed,
                 )
             finally:
                 net._commit(*layout.unpack(block))
@@ -109,9 +114,10 @@ class _Fitted:
 
     data: Dataset
     targets: NDArray[Any]
+    compressed: Any
 
-    def __init__(self, check_finite: bool) -> None:
-        self._check_finite = check_finite
+    def __init__(self, check_finite: bool, epochs: int) -> None:
+        self._check_finite, self._epochs = check_finite, epochs
         self._made_of: tuple[Any, ...] = ()
 
     def fit(self, deck: Deck | Seeded, layout: Layout) -> None:
@@ -126,6 +132,10 @@ class _Fitted:
             check_finite=self._check_finite,
         )
         self.targets = samples.targets(self.data, layout.sizes[-1], layout.dtype)
+        # Not for new samples: a shuffle that has put them in may do so in every epoch.
+        again = not self._made_of and deck.shuffles and self._epochs >= records.LEAST_EPOCHS
+        as_they_are = self.data.X.itemsize <= layout.itemsize  # else they are cut and rounded
+        self.compressed = records.of(self.data.X) if again and as_they_are else records.NONE
         self._made_of = (deck, layout)
 
 
@@ -167,6 +177,7 @@ def descend(
     options: Any = None,
     carried: NDArray[Any] | None = None,
     kinds: int = 2,
+    compressed: Any = records.NONE,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
@@ -177,7 +188,7 @@ def descend(
     state depends on when these are looked at. ``epoch`` is None where ``order`` is one
     mini-batch by itself. ``pace`` tells how many threads share the work, which changes no
     bit of the result. ``options``, of the core's, ``carried`` and ``kinds`` are as in
-    :func:`run`.
+    :func:`run`; ``compressed`` are the records of X.
     """
     size = min(mini_batch_size, len(order))
     rows = layout.rows(size)
@@ -194,7 +205,7 @@ def descend(
         return _threads.enter(
             parts, core.train,
             block, grads, layout.table, scratch, rows, X, Y, order,
-            position, size, COSTS[cost], eta, decay, seconds, options,
+            position, size, COSTS[cost], eta, decay, seconds, options, *compressed,
         )  # fmt: skip
 
     def replay() -> int:

@@ -125,6 +125,18 @@ cdef const Layer* layers_of(layout, Py_ssize_t* last) except NULL:
     return <const Layer*> view.buf
 
 
+cdef Inputs inputs_of(X, Py_ssize_t n_0) except *:
+    cdef Inputs inputs
+    cdef Py_buffer view = look(X, 0)
+    memset(&inputs, 0, sizeof(inputs))
+    inputs.n_0 = n_0
+    if view.itemsize == sizeof(float):
+        inputs.floats = <const float*> view.buf
+    else:
+        inputs.doubles = <const double*> view.buf
+    return inputs
+
+
 cdef Pass pass_of(params, layout, scratch, Py_ssize_t rows, X) except *:
     """Return what a kernel needs for outputs; the caller keeps all alive."""
     cdef Pass run
@@ -133,12 +145,7 @@ cdef Pass pass_of(params, layout, scratch, Py_ssize_t rows, X) except *:
     run.itemsize, run.params = view.itemsize, view.buf
     run.layers = layers_of(layout, &run.last)
     run.scratch, run.rows = address(scratch, run.itemsize, True), rows
-    view = look(X, 0)
-    run.inputs.n_0 = run.layers[0].fan_out
-    if view.itemsize == sizeof(float):
-        run.inputs.floats = <const float*> view.buf
-    else:
-        run.inputs.doubles = <const double*> view.buf
+    run.inputs = inputs_of(X, run.layers[0].fan_out)
     run.scale = 1
     return run
 
@@ -213,6 +220,8 @@ def train(
     double decay,          # IN   factor on the weights at each update
     double seconds,        # IN   return at the first look at the clock after these
     Options options=None,  # IN   what goes beyond plain steps
+    records=None,          # IN   of X, by `compress`, if they are to be read instead
+    starts=None,           # IN   of these
     Py_ssize_t part=0,     # IN   which of the
     Py_ssize_t parts=1,    # IN   threads that call this at once, all alike
     team=None,             # WORK where these meet, zeros at first
@@ -231,6 +240,9 @@ def train(
     cdef Py_buffer view = look(order, sizeof(Py_ssize_t))
     cdef Steps steps
     run.order, run.n = <const Py_ssize_t*> view.buf, length(&view)
+    view = look(starts, sizeof(Py_ssize_t))
+    run.inputs.starts, run.inputs.n = <const Py_ssize_t*> view.buf, length(&view) - 1
+    run.inputs.records = <const char*> address(records, 1)
     run.Y, run.cost = address(Y, run.itemsize), cost
     run.turned = <char*> run.scratch + (turning + part * (room // parts)) * run.itemsize
     memset(&steps, 0, sizeof(steps))
@@ -248,6 +260,24 @@ def train(
     with nogil:
         position = kernels.train(&run, &steps)
     return position
+
+
+def compress(
+    X,                 # IN   (n, n_0), float or double
+    Py_ssize_t n_0,
+    Py_ssize_t start,  # IN   first and
+    Py_ssize_t stop,   # IN   past the last sample
+    starts,            # OUT  of the samples' records, and of the end; IN of the first
+    records,           # OUT
+):
+    """Write records of what of the samples is not 0; return of how many, as room ends."""
+    cdef Inputs inputs = inputs_of(X, n_0)
+    cdef Py_buffer view = look(records, 1, True)
+    cdef Py_ssize_t* target = <Py_ssize_t*> address(starts, sizeof(Py_ssize_t), True)
+    cdef Py_ssize_t n
+    with nogil:
+        n = kernels.compress(inputs, start, stop, view.len, target, <char*> view.buf)
+    return n
 
 
 def abort(team):

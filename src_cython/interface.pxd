@@ -55,12 +55,16 @@ ctypedef fused real:
     float
     double
 
-# The caller's X, of either type, which is read once per pass and never copied whole. Its type
-# is no second fused one: that would compile each function twice as often.
+# The caller's X, of either type, which is read once per pass. Its type is no second fused one:
+# that would compile each function twice as often. Where it is read again and again in random
+# order and much of it is 0, there may be records of the rest beside it (compress in simd.h).
 cdef struct Inputs:
     const float* floats  # NULL if they are doubles
     const double* doubles
     Py_ssize_t n_0
+    const char* records  # or NULL
+    const Py_ssize_t* starts  # of each sample's, in bytes, and of the end
+    Py_ssize_t n  # how many there are
 
 # A network's parameter block, and samples to take through it.
 cdef struct Pass:
@@ -166,3 +170,6 @@ cdef struct Kernels:
     int (*few_gradient)(const Few*) noexcept nogil
     void (*pack)(const Few*, bint back, void* block) noexcept nogil
     bint (*finite)(Py_ssize_t itemsize, Py_ssize_t n, const void* values) noexcept nogil
+    Py_ssize_t (*compress)(
+        Inputs, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t room, Py_ssize_t* starts, char* records
+    ) noexcept nogil  # fmt: skip

@@ -68,11 +68,13 @@ cdef extern from "simd.h" nogil:
     void restore "fastbp_restore"(fastbp_mode) noexcept
     struct fastbp_ahead:
         const char* rows
-        Py_ssize_t row_bytes
+        const Py_ssize_t* starts
+        Py_ssize_t bytes
         const Py_ssize_t* which
         Py_ssize_t n
         Py_ssize_t done
         int lines
+    void prefetch "FASTBP_PREFETCH"(const void*) noexcept
     void fastbp_fetch(fastbp_ahead*, int) noexcept
     void multiply_float(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
@@ -115,6 +117,14 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
     Py_ssize_t list_nonzeros_double(
         Py_ssize_t, const double*, const double*, uint16_t*, double*, double*
+    ) noexcept  # fmt: skip
+    Py_ssize_t compress_float(Py_ssize_t, const float*, char*) noexcept
+    Py_ssize_t compress_double(Py_ssize_t, const double*, char*) noexcept
+    Py_ssize_t list_compressed_float(
+        Py_ssize_t, const char*, const char*, uint16_t*, float*, float*
+    ) noexcept  # fmt: skip
+    Py_ssize_t list_compressed_double(
+        Py_ssize_t, const char*, const char*, uint16_t*, double*, double*
     ) noexcept  # fmt: skip
     void sum_listed_float(
         Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, Py_ssize_t,
@@ -172,7 +182,7 @@ include "few.pxi"
 
 cdef Kernels kernels = Kernels(
     forward, train, gradient, norms, values, samples, pull, hessian,
-    few_forward, few_gradient, pack, all_finite,
+    few_forward, few_gradient, pack, all_finite, compress,
 )
 
 LEVEL = LEVEL_NAME.decode()

@@ -82,14 +82,32 @@ cdef void gather(
 cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_in) noexcept nogil:
     """Return what to fetch while the first layer's update runs: samples, yet to be named."""
     cdef fastbp_ahead ahead
-    ahead.rows = <const char*> inputs.floats
-    ahead.row_bytes = inputs.n_0 * <Py_ssize_t> sizeof(float)
-    if inputs.floats == NULL:
+    ahead.starts = inputs.starts
+    if inputs.records != NULL:  # of one length: the whole of most of them
+        ahead.rows = inputs.records
+        ahead.bytes = inputs.starts[inputs.n] // inputs.n * 5 // 4
+    elif inputs.floats != NULL:
+        ahead.rows = <const char*> inputs.floats
+        ahead.bytes = inputs.n_0 * <Py_ssize_t> sizeof(float)
+    else:
         ahead.rows = <const char*> inputs.doubles
-        ahead.row_bytes = inputs.n_0 * <Py_ssize_t> sizeof(double)
+        ahead.bytes = inputs.n_0 * <Py_ssize_t> sizeof(double)
     ahead.which, ahead.n, ahead.done = NULL, 0, 0
-    ahead.lines = <int> (1 + 8 * rows * (ahead.row_bytes // LINE + 1) // fan_in)
+    ahead.lines = <int> (1 + 8 * rows * (ahead.bytes // LINE + 1) // fan_in)
     return ahead
+
+
+cdef void look_ahead(
+    const Pass* run, const real* Y, Py_ssize_t position, Py_ssize_t n, fastbp_ahead* ahead
+) noexcept nogil:
+    """Name n samples that come next; fetch already their targets and where their records are."""
+    cdef Py_ssize_t s, n_L = run.layers[run.last].fan_out
+    ahead.which, ahead.n, ahead.done = run.order + position, max(0, n), 0
+    for s in range(position, position + n):
+        prefetch(Y + run.order[s] * n_L)
+        prefetch(Y + run.order[s] * n_L + n_L - 1)
+        if ahead.starts != NULL:
+            prefetch(ahead.starts + run.order[s])
 
 
 cdef Py_ssize_t train(const Pass* run, const Steps* steps) noexcept nogil:
@@ -127,7 +145,7 @@ cdef Py_ssize_t train_of(
     cdef const Dropout* dropout = &steps.dropout if steps.dropout.rates != NULL else NULL
     cdef bint plain = steps.rule.optimizer == PLAIN and steps.rule.l1 == 0
     cdef double looked = clock(), now, deadline = looked + steps.seconds, work = 0.0, total = 0.0
-    cdef bint leave = False, sparse = lists_pay(run, position, n)
+    cdef bint leave = False, sparse = run.inputs.records != NULL or lists_pay(run, position, n)
     cdef int start
     cdef Py_ssize_t s
     cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
@@ -141,12 +159,14 @@ cdef Py_ssize_t train_of(
         own = min(count, 2 * share((count + 1) // 2, part, parts))
         n_own = min(count, 2 * share((count + 1) // 2, part + 1, parts)) - own
         gather(run, <const real*> run.Y, position, own, n_own, scratch, sparse)
+        look_ahead(
+            run, <const real*> run.Y, position + count + own,
+            min(n_own, n - position - count - own), &ahead,
+        )  # fmt: skip
         block_forward(
             params, layers, last, scratch, rows, own, n_own, dropout,
             steps.dropout.drawn + <uint64_t> position, sparse,
         )  # fmt: skip
-        ahead.which, ahead.done = run.order + position + count + own, 0
-        ahead.n = min(n_own, n - position - count - own)
         total = <double> (end - first)
         if weights != NULL:
             total = 0

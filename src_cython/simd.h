@@ -35,8 +35,13 @@
  *
  * list_nonzeros(n, a, b, which, A, B) writes to which the places below n < 2^16 where a or b is not
  * 0, and 2^16 - 1 after these, to A and B what is there, and returns how many there are. Each has
- * room for n + 1 in whole lines; A may be a, B may be b. For the k-th of these places,
- * p = which[k], and 1 or 2 samples s,
+ * room for n + 1 in whole lines; A may be a, B may be b.
+ *
+ * compress(n, a, record) writes a mask of the values that are not 0, and these, and returns how
+ * many bytes; there is room for as many as all values would take. list_compressed(n, a, b, which,
+ * A, B) is list_nonzeros for two such records, behind which a line of any bytes may be read.
+ *
+ * For the k-th of the places listed, p = which[k], and 1 or 2 samples s,
  *
  *   sum_listed(n_samples, n_columns, n, which, X, x_row, Y, y_row, Z, z_row) adds
  *   X[s x_row + k] Y[p y_row + j] to Z[s z_row + j], and
@@ -85,8 +90,9 @@
 enum { FROM_ZERO, FROM_ROW, FROM_C, TO_C };
 
 struct fastbp_ahead {
-    const char *rows;        /* the first of all, row_bytes apart */
-    ptrdiff_t row_bytes;
+    const char *rows;        /* the first of all */
+    const ptrdiff_t *starts; /* where each begins, in bytes; NULL: as many apart as they are long */
+    ptrdiff_t bytes;         /* of each to fetch */
     const ptrdiff_t *which;  /* the rows that come next */
     ptrdiff_t n;             /* how many */
     ptrdiff_t done;          /* bytes of the first of them that are on their way */
@@ -134,13 +140,15 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 {
     ptrdiff_t left = (rows * ahead->lines + 7) / 8 * FASTBP_LINE;
     while (left > 0 && ahead->n > 0) {
-        const char *const row = ahead->rows + *ahead->which * ahead->row_bytes;
+        const ptrdiff_t which = *ahead->which;
+        const char *const row =
+            ahead->rows + (ahead->starts ? ahead->starts[which] : which * ahead->bytes);
         ptrdiff_t done = ahead->done;
-        const ptrdiff_t end = left < ahead->row_bytes - done ? done + left : ahead->row_bytes;
+        const ptrdiff_t end = left < ahead->bytes - done ? done + left : ahead->bytes;
         left -= end - done;
         for (; done < end; done += FASTBP_LINE) FASTBP_PREFETCH(row + done);
         ahead->done = done;
-        if (done >= ahead->row_bytes) {
+        if (done >= ahead->bytes) {
             ahead->done = 0;
             ahead->which++;
             ahead->n--;
@@ -152,6 +160,33 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 #define FASTBP_KERNELS "simd_vector.h"
 #else
 #define FASTBP_KERNELS "simd_plain.h"
+#endif
+
+/* Masks of n places, 32 in each, in whole values. */
+static inline ptrdiff_t fastbp_mask_bytes(ptrdiff_t n) { return (n + 63) / 64 * 8; }
+
+/* The first place that a mask has; it has one. */
+static inline int fastbp_first(uint32_t mask)
+{
+#ifdef __GNUC__
+    return __builtin_ctz(mask);
+#else
+    int place = 0;
+    while (!(mask >> place & 1)) place++;
+    return place;
+#endif
+}
+
+#ifdef __AVX512VL__
+/* Write the places of 16, from the first on, that the mask has. */
+static inline void fastbp_places(uint32_t mask, ptrdiff_t first, uint16_t *which)
+{
+    const __m512i sixteen = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i places = _mm512_add_epi32(sixteen, _mm512_set1_epi32((int)first));
+    _mm256_storeu_si256(
+        (__m256i *)which,
+        _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32((__mmask16)mask, places)));
+}
 #endif
 
 #define JOIN_(a, b) a##b
@@ -181,6 +216,7 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
     + r2 * (1.0 / 479001600 + r * (1.0 / 6227020800)))))
 #define ATANH_TERMS 17
 #include FASTBP_KERNELS
+#include "simd_lists.h"
 #undef REAL
 #undef INTEGER
 #undef NAME
@@ -209,6 +245,7 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
     + r4 * (1.0f / 720 + r * (1.0f / 5040))))
 #define ATANH_TERMS 8
 #include FASTBP_KERNELS
+#include "simd_lists.h"
 #undef REAL
 #undef INTEGER
 #undef NAME

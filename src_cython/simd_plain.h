@@ -97,21 +97,6 @@ static ptrdiff_t NAME(add_listed)(
     return p;
 }
 
-static ptrdiff_t NAME(list_nonzeros)(
-    ptrdiff_t n, const REAL *a, const REAL *b, uint16_t *which, REAL *A, REAL *B)
-{
-    ptrdiff_t found = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const int some = (a[i] != 0) | (b[i] != 0);
-        which[found] = (uint16_t)i;
-        A[found] = a[i];
-        B[found] = b[i];
-        found += some;
-    }
-    which[found] = UINT16_MAX;
-    return found;
-}
-
 /* What is not on the way of a sigmoid network is the C library's. */
 #define IN_PLACE(FUNCTION, VALUE)                                                            \
     static void NAME(FUNCTION)(ptrdiff_t n, REAL *values)                                    \

@@ -543,54 +543,6 @@ static ptrdiff_t NAME(add_listed)(
     return p;
 }
 
-static ptrdiff_t NAME(list_nonzeros)(
-    ptrdiff_t n, const REAL *a, const REAL *b, uint16_t *which, REAL *A, REAL *B)
-{
-    ptrdiff_t found = 0, i = 0;
-#ifdef __AVX512VL__
-#define SOME(type, x) _mm512_cmp_##type##_mask(x, _mm512_setzero_##type(), _CMP_NEQ_UQ)
-    __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    for (; i + 16 <= n; i += 16) {
-#if MANTISSA_BITS == 23
-        const __m512 x = _mm512_loadu_ps(a + i), y = _mm512_loadu_ps(b + i);
-        const __mmask16 some = SOME(ps, x) | SOME(ps, y);
-#else
-        const __m512d x = _mm512_loadu_pd(a + i), x_8 = _mm512_loadu_pd(a + i + 8);
-        const __m512d y = _mm512_loadu_pd(b + i), y_8 = _mm512_loadu_pd(b + i + 8);
-        const __mmask8 low = SOME(pd, x) | SOME(pd, y), high = SOME(pd, x_8) | SOME(pd, y_8);
-        const __mmask16 some = (__mmask16)(low | high << 8);
-#endif
-        if (some) {
-#if MANTISSA_BITS == 23
-            _mm512_storeu_ps(A + found, _mm512_maskz_compress_ps(some, x));
-            _mm512_storeu_ps(B + found, _mm512_maskz_compress_ps(some, y));
-#else
-            const ptrdiff_t next = found + __builtin_popcount(low);
-            _mm512_storeu_pd(A + found, _mm512_maskz_compress_pd(low, x));
-            _mm512_storeu_pd(B + found, _mm512_maskz_compress_pd(low, y));
-            _mm512_storeu_pd(A + next, _mm512_maskz_compress_pd(high, x_8));
-            _mm512_storeu_pd(B + next, _mm512_maskz_compress_pd(high, y_8));
-#endif
-            _mm256_storeu_si256(
-                (__m256i *)(which + found),
-                _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(some, places)));
-            found += __builtin_popcount(some);
-        }
-        places = _mm512_add_epi32(places, _mm512_set1_epi32(16));
-    }
-#undef SOME
-#endif
-    for (; i < n; i++) {
-        const int some = (a[i] != 0) | (b[i] != 0);
-        which[found] = (uint16_t)i;
-        A[found] = a[i];
-        B[found] = b[i];
-        found += some;
-    }
-    which[found] = UINT16_MAX;
-    return found;
-}
-
 /* Squares of SMALL x SMALL values, turned in registers of 16 bytes. */
 #define SMALL ((ptrdiff_t)(16 / sizeof(REAL)))
 typedef REAL NAME(small) __attribute__((vector_size(16), may_alias, aligned(sizeof(REAL))));

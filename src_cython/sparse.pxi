@@ -56,6 +56,36 @@ cdef inline const real* sample(Inputs inputs, Py_ssize_t s, real* target) noexce
     return target
 
 
+cdef Py_ssize_t list_pair(
+    Inputs inputs,
+    Py_ssize_t i,
+    Py_ssize_t j,
+    uint16_t* which,  # OUT
+    real* x,          # OUT  (n_0,)
+    real* y,          # OUT  (n_0,)
+) noexcept nogil:
+    """List at which places samples i and j are not 0, and what is there; return at how many."""
+    if inputs.records != NULL:
+        if real is float:
+            return list_compressed_float(
+                inputs.n_0, inputs.records + inputs.starts[i], inputs.records + inputs.starts[j],
+                which, x, y,
+            )  # fmt: skip
+        else:
+            return list_compressed_double(
+                inputs.n_0, inputs.records + inputs.starts[i], inputs.records + inputs.starts[j],
+                which, x, y,
+            )  # fmt: skip
+    if real is float:
+        return list_nonzeros_float(
+            inputs.n_0, sample(inputs, i, x), sample(inputs, j, y), which, x, y
+        )
+    else:
+        return list_nonzeros_double(
+            inputs.n_0, sample(inputs, i, x), sample(inputs, j, y), which, x, y
+        )
+
+
 cdef void list_inputs(
     const Pass* run,
     Py_ssize_t position,  # IN   of sample 0 in the order
@@ -65,23 +95,53 @@ cdef void list_inputs(
     real* lists,          # OUT
 ) noexcept nogil:
     """Bring n samples, from the first on, and their lists."""
-    cdef Py_ssize_t s, other, width_in = run.layers[0].width
+    cdef Py_ssize_t s, k, i, j, n_0 = run.inputs.n_0, width_in = run.layers[0].width
     cdef uint16_t* found
-    cdef const real* x
-    cdef const real* y
+    cdef real* x
+    cdef real* y
     for s from first <= s < first + n by 2:
-        other = min(s + 1, first + n - 1)
-        x = sample(run.inputs, nth(run, position + s), a + s * width_in)
-        y = sample(run.inputs, nth(run, position + other), a + other * width_in)
+        x = a + s * width_in
+        y = x if s + 1 == first + n else x + width_in
+        i, j = nth(run, position + s), nth(run, position + min(s + 1, first + n - 1))
         found = list_of(run.layers, lists, s)
-        if real is float:
-            found[0] = <uint16_t> list_nonzeros_float(
-                run.inputs.n_0, x, y, found + 1, a + s * width_in, a + other * width_in
+        if real is double and run.inputs.floats != NULL:
+            # Half as much to list. Floats lie in the second half of the row, and are widened
+            # from the first on: none is overwritten before it has been read.
+            found[0] = <uint16_t> list_pair(
+                run.inputs, i, j, found + 1, <float*> x + width_in, <float*> y + width_in
             )
+            for k in range(found[0]):
+                x[k] = (<float*> x + width_in)[k]
+            if y != x:
+                for k in range(found[0]):
+                    y[k] = (<float*> y + width_in)[k]
         else:
-            found[0] = <uint16_t> list_nonzeros_double(
-                run.inputs.n_0, x, y, found + 1, a + s * width_in, a + other * width_in
-            )
+            found[0] = <uint16_t> list_pair(run.inputs, i, j, found + 1, x, y)
+
+
+cdef Py_ssize_t compress(
+    Inputs inputs,
+    Py_ssize_t start,    # IN   the first and
+    Py_ssize_t stop,     # IN   past the last sample
+    Py_ssize_t room,     # IN   bytes
+    Py_ssize_t* starts,  # OUT  of each sample's record; IN of the first
+    char* records,       # OUT
+) noexcept nogil:
+    """Write the samples' records; return how many there was room for."""
+    cdef fastbp_mode mode = flush_subnormals()  # as where the inputs are read without these
+    cdef Py_ssize_t s = start, n_0 = inputs.n_0, bytes
+    # Of the longest record, and what may be read behind it.
+    cdef Py_ssize_t most = (n_0 + 64) * <Py_ssize_t> (sizeof(double) + 1) + LINE
+    if LEAST_INPUTS <= n_0 <= MOST_INPUTS:
+        while s < stop and starts[s] + most <= room:
+            if inputs.floats != NULL:
+                bytes = compress_float(n_0, inputs.floats + s * n_0, records + starts[s])
+            else:
+                bytes = compress_double(n_0, inputs.doubles + s * n_0, records + starts[s])
+            starts[s + 1] = starts[s] + (bytes + 7) // 8 * 8
+            s += 1
+    restore(mode)
+    return s - start
 
 
 cdef void sparse_forward(

@@ -9,6 +9,7 @@ from twins import flat, same_parameters, twins
 from fastbp import Dataset, _threads, gradients, parameters
 from fastbp._dispatch import core
 from fastbp.functions import COSTS
+from fastbp.records import NONE
 
 pytestmark = pytest.mark.core
 
@@ -112,7 +113,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(batch, decay, dtype):
         end = _threads.enter(
             parts, core.train, block.params, block.grads, block.layout.table, block.scratch, rows,
             X, Y.astype(dtype), np.arange(len(X)), 0, batch, COSTS["quadratic"], 0.7, decay, 1e9,
-            None,
+            None, *NONE,
         )  # fmt: skip
         assert end == len(X)
         return block.params.tobytes()

@@ -9,6 +9,7 @@ from test_interrupts import CtrlC, bits, each_class, each_dtype, samples, whole_
 from fastbp import _threads, network, network2
 from fastbp._dispatch import core
 from fastbp.functions import COSTS
+from fastbp.records import NONE
 
 pytestmark = pytest.mark.skipif(not core.TEAM, reason="this build computes with one thread")
 
@@ -36,7 +37,7 @@ class Door:
         """Return what all of so many threads give to the core."""
         scratch = self._scratch[parts]
         scratch[:] = np.nan
-        return *self._buffers, scratch, *self._samples, position, *self._step, seconds, None
+        return *self._buffers, scratch, *self._samples, position, *self._step, seconds, None, *NONE
 
     def epoch(self, *parts, seconds=1e9):
         """Go through the epoch, with the next number of ``parts`` at each entry."""

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 
 import fastbp
-from fastbp import _threads, network, network2
+from fastbp import _threads, network, network2, records
 from fastbp._dispatch import core
 
 SIZES, BATCH = [30, 40, 10], 25
@@ -148,6 +148,7 @@ def team_aborted():
                 1.0,
                 1.0,
                 None,
+                *records.NONE,
             )
         except LookupError:
             continue
