@@ -293,7 +293,7 @@ static inline void NAME(times_line)(const REAL *factor, REAL *delta)
     }
 }
 
-#define DOTS_BLOCK (4096 / (ptrdiff_t)sizeof(REAL))
+#define DOTS_BLOCK (8192 / (ptrdiff_t)sizeof(REAL))
 
 /* ROWS of W times SAMPLES: a vector for each sum. */
 #define DOTS(ROWS, SAMPLES)                                                                  \
@@ -320,8 +320,12 @@ static inline void NAME(times_line)(const REAL *factor, REAL *delta)
     case 10 + COLUMNS: KIND(1, COLUMNS)
 #if MOST_COLUMNS == 4
 #define PIECES(KIND) PIECES_OF(4, KIND) PIECES_OF(2, KIND) PIECES_OF(1, KIND)
+#define MOST_SAMPLES 5
+#define ODD_PIECES(KIND) PIECES_OF(5, KIND) PIECES_OF(3, KIND)
 #else
 #define PIECES(KIND) PIECES_OF(2, KIND) PIECES_OF(1, KIND)
+#define MOST_SAMPLES 2
+#define ODD_PIECES(KIND)
 #endif
 
 static inline REAL NAME(total)(const VEC *acc)
@@ -345,10 +349,11 @@ static void NAME(dots_tile)(
     const REAL *X, ptrdiff_t x_row, const REAL *start, ptrdiff_t start_row, REAL *Z,
     ptrdiff_t z_row)
 {
-    VEC sums[16];
+    VEC sums[4 * MOST_SAMPLES];
     switch (10 * rows + samples) {
     case 81: DOTS(8, 1)
     PIECES(DOTS)
+    ODD_PIECES(DOTS)
     }
     for (int i = 0; i < rows; i++)
         for (int s = 0; s < samples; s++) {
@@ -379,7 +384,7 @@ static void NAME(dots)(
             rows = NAME(piece)(n_rows - i, n_samples == 1 ? 8 : 4);
             for (ptrdiff_t s = 0, samples; s < n_samples; s += samples) {
                 REAL *const z = Z + s * z_row + i;
-                samples = NAME(piece)(n_samples - s, MOST_COLUMNS);
+                samples = NAME(part)(n_samples - s, MOST_SAMPLES);
                 NAME(dots_tile)(
                     (int)rows, (int)samples, now, W + i * n + p, n, X + s * x_row + p, x_row,
                     p ? z : bias + i, p ? z_row : 0, z, z_row);
@@ -395,7 +400,8 @@ static void NAME(dots)(
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
                 VEC start = {0};                                                             \
-                if (B) start = *(const LOOSE *)(B + i * c_row + v * SIZE) * scale;           \
+                if (B) start = *(const LOOSE *)(B + i * c_row + v * SIZE);                   \
+                if (scale != 1) start *= scale;                                              \
                 acc[i][v] = start;                                                           \
             }                                                                                \
         for (ptrdiff_t p = 0; p < n_terms; p++) {                                            \
@@ -689,6 +695,8 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef IN_PLACE
 #undef TILE
 #undef PIECES
+#undef ODD_PIECES
+#undef MOST_SAMPLES
 #undef SUM_LISTED
 #undef ADD_LISTED
 #undef LISTED

@@ -68,10 +68,12 @@ TESTS = {
         "bad_input",
         "tiny",
     ],
-    "src_cython/sparse.pxi": ["sparse"],
+    "src_cython/simd_lists.h": ["sparse", "records"],
+    "src_cython/sparse.pxi": ["sparse", "records"],
     "src_cython/threads.h": ["threads"],
     "src_cython/tiny.pxi": ["tiny"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
+    "fastbp/records.py": ["records"],
     "fastbp/samples.py": [
         "rows_in_place",
         "bad_input",
@@ -82,6 +84,7 @@ TESTS = {
     ],
     "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
     "fastbp/training.py": [
+        "records",
         "divergence",
         "equivalence",
         "interrupts",

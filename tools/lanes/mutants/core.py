@@ -538,7 +538,7 @@ BUGS = {
     ),
     "sparse: the second of a pair is left out": (
         "src_cython/sparse.pxi",
-        [("other = min(s + 1, first + n - 1)", "other = s")],
+        [("nth(run, position + min(s + 1, first + n - 1))", "nth(run, position + s)")],
     ),
     "sparse: no decay": ("src_cython/sparse.pxi", [("G[i] *= scale", "G[i] *= 1")]),
     "sparse: gradients are added to what was there": (
@@ -558,16 +558,62 @@ BUGS = {
         [("copy(width, W + layers[1].fan_in * width, z", "clear(width, z")],
     ),
     "sparse: what is left of whole vectors has no place": (
-        "src_cython/simd_vector.h",
+        "src_cython/simd_lists.h",
         [("some = (a[i] != 0) | (b[i] != 0)", "some = (a[i] != 0)")],
     ),
     "sparse: a list has no end": (
-        "src_cython/simd_vector.h",
-        [("which[found] = UINT16_MAX;", "which[found] = 0;")],
+        "src_cython/simd_lists.h",
+        [
+            (
+                "which[found] = UINT16_MAX;\n    return found;\n}\n\nstatic ptrdiff_t NAME(compress)",
+                "return found;\n}\n\nstatic ptrdiff_t NAME(compress)",
+            )
+        ],
     ),
     "sparse: what is listed of the second is the first's": (
-        "src_cython/simd_vector.h",
+        "src_cython/simd_lists.h",
         [("B[found] = b[i]", "B[found] = a[i]")],
+    ),
+    "sparse: the second of a pair is not widened": (
+        "src_cython/sparse.pxi",
+        [("if y != x:", "if y == x:")],
+    ),
+    "records: the values of the second are the first's": (
+        "src_cython/simd_lists.h",
+        [("B[found] = in_b ? next_y : 0", "B[found] = in_b ? next_x : 0")],
+    ),
+    "records: what the second has alone is not listed": (
+        "src_cython/simd_lists.h",
+        [("some = of_a | of_b; some;", "some = of_a; some;")],
+    ),
+    "records: every other place has no bit of its own": (
+        "src_cython/simd_lists.h",
+        [("(uint32_t)some << (k - i)", "(uint32_t)some << ((k - i) & 30)")],
+    ),
+    "records: what is 0 is kept": (
+        "src_cython/simd_lists.h",
+        [("values[found] = a[k];\n            found += some;", "values[found++] = a[k];")],
+    ),
+    "records: lists of them have no end": (
+        "src_cython/simd_lists.h",
+        [
+            (
+                "#endif\n    which[found] = UINT16_MAX;\n    return found;\n}\n\n#ifdef",
+                "#endif\n    return found;\n}\n\n#ifdef",
+            )
+        ],
+    ),
+    "records: room is not looked at": (
+        "src_cython/sparse.pxi",
+        [(" and starts[s] + most <= room:", ":")],
+    ),
+    "records: subnormal inputs are kept": (
+        "src_cython/sparse.pxi",
+        [("  # as where the inputs are read without these\n", "\n    restore(mode)\n")],
+    ),
+    "records: they begin anywhere": (
+        "src_cython/sparse.pxi",
+        [("(bytes + 7) // 8 * 8", "bytes + 4")],
     ),
     "sparse: what is not listed has a norm too": (
         "src_cython/gradients.pxi",

@@ -23,6 +23,32 @@ BUGS = {
             ),
         ],
     ),
+    "records: where nothing is shuffled": ("fastbp/training.py", [("deck.shuffles and ", "")]),
+    "records: of new samples in each epoch": (
+        "fastbp/training.py",
+        [("not self._made_of and deck", "deck")],
+    ),
+    "records: of doubles for a network of floats": (
+        "fastbp/training.py",
+        [("if again and as_they_are else", "if again else")],
+    ),
+    "records: for a few epochs": (
+        "fastbp/training.py",
+        [("self._epochs >= records.LEAST_EPOCHS", "True")],
+    ),
+    "records: of inputs that are not 0": (
+        "fastbp/records.py",
+        [("< stop - start:\n            return NONE", "< stop - start:\n            break")],
+    ),
+    "records: what is left over is kept": (
+        "fastbp/records.py",
+        [("    records.records.resize(", "    (lambda *_, **__: None)(")],
+    ),
+    "records: no line behind the last": ("fastbp/records.py", [(" + core.ALIGNMENT, ", ", ")]),
+    "records: no memory is an error": (
+        "fastbp/records.py",
+        [("except MemoryError:", "except EOFError:")],
+    ),
     "no rollback": (
         "fastbp/training.py",
         [("            if not finite:\n                block[:] = good\n", "            pass\n")],
