@@ -320,12 +320,8 @@ static inline void NAME(times_line)(const REAL *factor, REAL *delta)
     case 10 + COLUMNS: KIND(1, COLUMNS)
 #if MOST_COLUMNS == 4
 #define PIECES(KIND) PIECES_OF(4, KIND) PIECES_OF(2, KIND) PIECES_OF(1, KIND)
-#define MOST_SAMPLES 5
-#define ODD_PIECES(KIND) PIECES_OF(5, KIND) PIECES_OF(3, KIND)
 #else
 #define PIECES(KIND) PIECES_OF(2, KIND) PIECES_OF(1, KIND)
-#define MOST_SAMPLES 2
-#define ODD_PIECES(KIND)
 #endif
 
 static inline REAL NAME(total)(const VEC *acc)
@@ -343,6 +339,9 @@ static inline REAL NAME(total)(const VEC *acc)
     return total;
 }
 
+/* Five samples are as many as 32 registers hold beside four rows, and half of the book's ten. */
+#define MOST_SAMPLES (MOST_COLUMNS == 4 ? 5 : 2)
+
 /* rows of W times samples, numbers that DOTS has a case of. */
 static void NAME(dots_tile)(
     int rows, int samples, ptrdiff_t n, const REAL *W, ptrdiff_t w_row,
@@ -352,8 +351,14 @@ static void NAME(dots_tile)(
     VEC sums[4 * MOST_SAMPLES];
     switch (10 * rows + samples) {
     case 81: DOTS(8, 1)
-    PIECES(DOTS)
-    ODD_PIECES(DOTS)
+#if MOST_COLUMNS == 4
+    case 45: DOTS(4, 5)
+    case 15: DOTS(1, 5)
+    case 44: DOTS(4, 4)
+    case 14: DOTS(1, 4)
+#endif
+    PIECES_OF(2, DOTS)
+    PIECES_OF(1, DOTS)
     }
     for (int i = 0; i < rows; i++)
         for (int s = 0; s < samples; s++) {
@@ -382,9 +387,11 @@ static void NAME(dots)(
         const ptrdiff_t now = n - p < part ? n - p : part;
         for (ptrdiff_t i = 0, rows; i < n_rows; i += rows) {
             rows = NAME(piece)(n_rows - i, n_samples == 1 ? 8 : 4);
+            if (rows == 2 && n_samples > 2) rows = 1; /* enough sums with so many samples */
             for (ptrdiff_t s = 0, samples; s < n_samples; s += samples) {
                 REAL *const z = Z + s * z_row + i;
                 samples = NAME(part)(n_samples - s, MOST_SAMPLES);
+                if (samples == 3) samples = 2;
                 NAME(dots_tile)(
                     (int)rows, (int)samples, now, W + i * n + p, n, X + s * x_row + p, x_row,
                     p ? z : bias + i, p ? z_row : 0, z, z_row);
@@ -400,8 +407,7 @@ static void NAME(dots)(
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
                 VEC start = {0};                                                             \
-                if (B) start = *(const LOOSE *)(B + i * c_row + v * SIZE);                   \
-                if (scale != 1) start *= scale;                                              \
+                if (B) start = *(const LOOSE *)(B + i * c_row + v * SIZE) * scale;           \
                 acc[i][v] = start;                                                           \
             }                                                                                \
         for (ptrdiff_t p = 0; p < n_terms; p++) {                                            \
@@ -695,7 +701,6 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef IN_PLACE
 #undef TILE
 #undef PIECES
-#undef ODD_PIECES
 #undef MOST_SAMPLES
 #undef SUM_LISTED
 #undef ADD_LISTED
