@@ -54,7 +54,9 @@ INTERFACE = f"fastbp {zlib.crc32((SOURCES / 'interface.pxd').read_bytes()):08x}"
 LEVELS = {"base": []}
 if platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32" and not DEBUG:
     LEVELS["x86v3"] = ["-march=x86-64-v3"]
-    LEVELS["x86v4"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+    # Without -fno-ivopts, gcc keeps addresses in registers that the loops over tiles need: a
+    # thirtieth more code and up to 6 % more time. The other levels are faster with it.
+    LEVELS["x86v4"] = ["-march=x86-64-v4", "-mprefer-vector-width=512", "-fno-ivopts"]
 
 
 if "FASTBP_LEVELS" in os.environ:

@@ -352,10 +352,8 @@ static void NAME(dots_tile)(
     switch (10 * rows + samples) {
     case 81: DOTS(8, 1)
 #if MOST_COLUMNS == 4
-    case 45: DOTS(4, 5)
-    case 15: DOTS(1, 5)
-    case 44: DOTS(4, 4)
-    case 14: DOTS(1, 4)
+    PIECES_OF(5, DOTS)
+    PIECES_OF(4, DOTS)
 #endif
     PIECES_OF(2, DOTS)
     PIECES_OF(1, DOTS)
@@ -387,7 +385,6 @@ static void NAME(dots)(
         const ptrdiff_t now = n - p < part ? n - p : part;
         for (ptrdiff_t i = 0, rows; i < n_rows; i += rows) {
             rows = NAME(piece)(n_rows - i, n_samples == 1 ? 8 : 4);
-            if (rows == 2 && n_samples > 2) rows = 1; /* enough sums with so many samples */
             for (ptrdiff_t s = 0, samples; s < n_samples; s += samples) {
                 REAL *const z = Z + s * z_row + i;
                 samples = NAME(part)(n_samples - s, MOST_SAMPLES);
