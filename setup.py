@@ -35,7 +35,7 @@ else:
     # do, another vectorised loop for what one leaves over (rows of blocks are whole vectors),
     # jumps to Python's functions by way of others, and what fills up to the next line of code.
     FLAGS += ["-fno-asynchronous-unwind-tables", "--param=vect-epilogues-nomask=0", "-fno-plt"]
-    FLAGS += ["-fno-align-functions", "-fno-align-jumps", "-fno-align-labels"]
+    FLAGS += [f"-fno-align-{what}" for what in ("functions", "jumps", "labels", "loops")]
     CORE = ["-Os"]  # a fourth of the core; a hundredth of a call, 0.1 ms of a shuffle of 50,000
 
 # Without the names of static functions, which only a debugger reads.
