@@ -5,32 +5,19 @@
 # (Goodfellow, 2015), and no gradient need exist for it.
 
 
-cdef void ascend(
-    const Pass* run,
-    const real* params,
-    real* scratch,
-    Py_ssize_t position,
-    Py_ssize_t n,
-    bint sparse,  # IN   whether to go by lists of the inputs (sparse.pxi)
-) noexcept nogil:
-    """Carry n samples of the order forward; they need no targets."""
-    gather_inputs(run, position, 0, n, scratch, sparse)
-    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
-
-
 cdef void take(
     const Pass* run,
     const real* params,
     real* scratch,
     Py_ssize_t position,
     Py_ssize_t n,
-    bint sparse,  # IN   as in ascend
+    bint sparse,  # IN   whether by lists of inputs (sparse.pxi)
 ) noexcept nogil:
     """Carry n samples of the order forward and backward."""
     cdef const real* weights = <const real*> run.weights
     cdef Py_ssize_t s
-    gather(run, <const real*> run.Y, position, 0, n, scratch, sparse)
-    block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
+    bring_targets(run, <const real*> run.Y, position, 0, n, scratch)
+    block_forward(run, params, scratch, position, 0, n, NULL, sparse, False)
     block_errors(run.layers, run.last, scratch, run.rows, 0, n, run.cost, <real> run.scale)
     block_backward(
         params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
@@ -227,7 +214,7 @@ cdef void values_of(
         if errors:
             take(run, params, scratch, position, n, sparse)
         else:
-            ascend(run, params, scratch, position, n, sparse)
+            block_forward(run, params, scratch, position, 0, n, NULL, sparse, False)
         for l in range(first, run.last + 1):
             for s in range(n):
                 if errors:
@@ -299,7 +286,7 @@ cdef void pull_of(
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         if of_outputs:
-            ascend(run, params, scratch, position, n, sparse)
+            block_forward(run, params, scratch, position, 0, n, NULL, sparse, False)
         else:
             take(run, params, scratch, position, n, sparse)
         for j in range(times):

@@ -75,6 +75,7 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t done
         int lines
     void prefetch "FASTBP_PREFETCH"(const void*) noexcept
+    void fetch_row "fastbp_fetch_row"(const void*, Py_ssize_t) noexcept
     void fastbp_fetch(fastbp_ahead*, int) noexcept
     void multiply_float(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,

@@ -246,33 +246,43 @@ cdef void drop(
 
 
 cdef void block_forward(
+    const Pass* run,
     const real* params,
-    const Layer* layers,
-    Py_ssize_t last,
-    real* scratch,  # IN/OUT  activations of layer 0; then of every layer
-    Py_ssize_t rows,
-    Py_ssize_t first,
+    real* scratch,           # OUT  activations of every layer
+    Py_ssize_t position,     # IN   of sample 0 of scratch in the order
+    Py_ssize_t first,        # IN   even, if sparse
     Py_ssize_t n,
     const Dropout* dropout,  # IN   or NULL
-    uint64_t drawn,          # IN   samples before the first of scratch
-    bint sparse,             # IN   whether there are lists of inputs (sparse.pxi)
+    bint sparse,             # IN   whether by lists of inputs (sparse.pxi)
+    bint fetched,            # IN   whether these are in a near cache
 ) noexcept nogil:
-    """Compute the activations of every layer, of n samples from the first on.
+    """Bring n samples, from the first on, and compute the activations of every layer.
 
     With dropout, scratch has two more kinds of values by layer: the activations before it, and
     the factors that they are multiplied by.
     """
-    cdef Py_ssize_t l, width, kind = rows * total_width(layers, last)
+    cdef const Layer* layers = run.layers
+    cdef Py_ssize_t l, s, width, rows = run.rows, kind = rows * total_width(layers, run.last)
+    cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
     cdef real* a
-    for l in range(1, last + 1):
+    if sparse:
+        # What is listed is used at once, from the first cache.
+        for s from first <= s < first + n by 2:
+            list_inputs(run, position, s, min(2, first + n - s), scratch, scratch + kind)
+            if not fetched and s + 6 <= first + n:
+                fetch_row(ahead.rows + nth(run, position + s + 4) * ahead.bytes, ahead.bytes)
+                fetch_row(ahead.rows + nth(run, position + s + 5) * ahead.bytes, ahead.bytes)
+            sparse_forward(
+                layers, s, min(2, first + n - s), params + layers[1].offset, scratch,
+                scratch + kind, scratch + rows * layers[1].unit,
+            )  # fmt: skip
+    else:
+        for s in range(first, first + n):
+            load(run.inputs, nth(run, position + s), scratch + s * layers[0].width)
+    for l in range(1, run.last + 1):
         width = layers[l].width
         a = scratch + place(layers, l, rows, first)
-        if sparse and l == 1:
-            sparse_forward(
-                layers, first, n, params + layers[l].offset, scratch, scratch + kind,
-                scratch + rows * layers[l].unit,
-            )  # fmt: skip
-        else:
+        if l > 1 or not sparse:
             layer_forward(
                 FROM_ROW,
                 n,
@@ -286,7 +296,10 @@ cdef void block_forward(
         activate(<int> layers[l].activation, n, layers[l].fan_out, width, a)
         if dropout != NULL and dropout.rates[l] > 0:
             copy(n * width, a, a + 2 * kind)
-            drop(dropout, l, drawn + first, n, layers[l].fan_out, width, a + 3 * kind, a)
+            drop(
+                dropout, l, dropout.drawn + <uint64_t> (position + first), n, layers[l].fan_out,
+                width, a + 3 * kind, a,
+            )  # fmt: skip
 
 
 cdef void block_costs(

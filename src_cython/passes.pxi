@@ -32,43 +32,21 @@ cdef void forward_of(
     cdef Py_ssize_t s, n
     while start < stop:
         n = min(run.rows, stop - start)
-        gather_inputs(run, start, 0, n, scratch, sparse)
-        block_forward(params, run.layers, run.last, scratch, run.rows, 0, n, NULL, 0, sparse)
+        block_forward(run, params, scratch, start, 0, n, NULL, sparse, False)
         for s in range(n):
             copy(last.fan_out, a + s * last.width, out + (start + s) * last.fan_out)
         start += n
 
 
-cdef void gather_inputs(
-    const Pass* run,
-    Py_ssize_t position,  # of sample 0 of scratch in the order
-    Py_ssize_t first,
-    Py_ssize_t n,
-    real* scratch,  # OUT  activations of layer 0
-    bint sparse,    # IN   whether by lists (sparse.pxi)
-) noexcept nogil:
-    """Bring the inputs of n samples, from the first on, to where forward expects them."""
-    cdef Py_ssize_t s
-    if sparse:
-        list_inputs(
-            run, position, first, n, scratch,
-            scratch + run.rows * total_width(run.layers, run.last),
-        )  # fmt: skip
-        return
-    for s in range(first, first + n):
-        load(run.inputs, nth(run, position + s), scratch + s * run.layers[0].width)
-
-
-cdef void gather(
+cdef void bring_targets(
     const Pass* run,
     const real* Y,
     Py_ssize_t position,  # of sample 0 of scratch in the order
     Py_ssize_t first,
     Py_ssize_t n,
-    real* scratch,  # OUT  activations of layer 0, and targets in place of the last delta
-    bint sparse,    # IN   as in gather_inputs
+    real* scratch,  # OUT  targets in place of the last delta
 ) noexcept nogil:
-    """Bring n samples, from the first on, to where forward and backward expect them."""
+    """Bring the targets of n samples, from the first on, to where backward expects them."""
     cdef const Layer* out = run.layers + run.last
     cdef real* deltas = scratch + run.rows * total_width(run.layers, run.last)
     cdef real* delta = deltas + run.rows * out.unit
@@ -76,7 +54,6 @@ cdef void gather(
     for s in range(first, first + n):
         i = run.order[position + s]
         copy(out.fan_out, Y + i * out.fan_out, delta + s * out.width)
-    gather_inputs(run, position, first, n, scratch, sparse)
 
 
 cdef fastbp_ahead samples_ahead(Inputs inputs, Py_ssize_t rows, Py_ssize_t fan_in) noexcept nogil:
@@ -158,15 +135,12 @@ cdef Py_ssize_t train_of(
         # Whole pairs, as lists are of pairs.
         own = min(count, 2 * share((count + 1) // 2, part, parts))
         n_own = min(count, 2 * share((count + 1) // 2, part + 1, parts)) - own
-        gather(run, <const real*> run.Y, position, own, n_own, scratch, sparse)
+        bring_targets(run, <const real*> run.Y, position, own, n_own, scratch)
         look_ahead(
             run, <const real*> run.Y, position + count + own,
             min(n_own, n - position - count - own), &ahead,
         )  # fmt: skip
-        block_forward(
-            params, layers, last, scratch, rows, own, n_own, dropout,
-            steps.dropout.drawn + <uint64_t> position, sparse,
-        )  # fmt: skip
+        block_forward(run, params, scratch, position, own, n_own, dropout, sparse, True)
         total = <double> (end - first)
         if weights != NULL:
             total = 0

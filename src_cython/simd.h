@@ -136,6 +136,16 @@ static inline fastbp_mode fastbp_flush_subnormals(void) { return 0; }
 static inline void fastbp_restore(fastbp_mode before) { (void)before; }
 #endif
 
+/* Of functions that only fetch, gcc drops what it does not inline at once. */
+#ifdef __GNUC__
+__attribute__((always_inline))
+#endif
+static inline void fastbp_fetch_row(const void *row, ptrdiff_t bytes)
+{
+    for (ptrdiff_t done = 0; done < bytes; done += FASTBP_LINE)
+        FASTBP_PREFETCH((const char *)row + done);
+}
+
 static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
 {
     ptrdiff_t left = (rows * ahead->lines + 7) / 8 * FASTBP_LINE;

@@ -432,8 +432,8 @@ BUGS = {
         [("rule.updates + first // batch + 1", "1")],
     ),
     "dropout draws the same in every mini-batch": (
-        "src_cython/passes.pxi",
-        [("steps.dropout.drawn + <uint64_t> position", "steps.dropout.drawn")],
+        "src_cython/layers.pxi",
+        [("dropout.drawn + <uint64_t> (position + first)", "dropout.drawn + <uint64_t> first")],
     ),
     "the clock is never looked at": (
         "src_cython/passes.pxi",
@@ -631,15 +631,6 @@ BUGS = {
     "sparse: moments without the squares of errors": (
         "src_cython/gradients.pxi",
         [("square(run.rows * (units - first), deltas + run.rows * first)", "pass")],
-    ),
-    "sparse: activations alone go by no lists": (
-        "src_cython/gradients.pxi",
-        [
-            (
-                "gather_inputs(run, position, 0, n, scratch, sparse)",
-                "gather_inputs(run, position, 0, n, scratch, False)",
-            )
-        ],
     ),
     "sparse: the Hessian's sum goes by no lists": (
         "src_cython/gradients.pxi",
