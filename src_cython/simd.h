@@ -71,7 +71,8 @@
  * With gcc and clang these are written in vector types, simd_vector.h: plain loops were
  * up to three times as slow, as the compiler then keeps only some shapes of tile in
  * registers. simd_plain.h is the same in plain loops, for other compilers and for
- * FASTBP_PLAIN builds, which tests use.
+ * FASTBP_PLAIN builds, which tests use. simd_lists.h is in plain loops, and in AVX-512 where
+ * there is that.
  */
 #ifndef FASTBP_SIMD_H
 #define FASTBP_SIMD_H

@@ -5,6 +5,9 @@
 # places one of both is not 0, and which. It lies where the errors of the inputs would be, which
 # nothing asks for, in the row of the even sample. What is at these places of the inputs, and
 # that alone, lies where all inputs of the two would be.
+#
+# A list is made of two samples as they are, or of their records (fastbp/records.py): a mask and
+# what is not 0, a fifth of the memory for digits, which samples in random order wait for.
 
 cdef enum:
     LEAST_INPUTS = 64
