@@ -189,7 +189,7 @@ def test_samples_that_a_shuffle_puts_in_have_none(written):
     assert sum(written) == 100
 
 
-def test_without_memory_for_them_training_goes_on(written, monkeypatch):
+def test_where_there_is_no_room_for_them_training_goes_on(written, monkeypatch):
     def refuse(*arrays):
         raise MemoryError
 
