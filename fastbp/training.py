@@ -83,6 +83,7 @@ def run(
                 deck = deck.anew()
                 order = np.arange(len(deck.dealt), dtype=np.intp)
             fitted.fit(deck, layout)
+            fitted.compress()
             block = layout.pack(biases, weights)
             try:
                 descend(
@@ -135,8 +136,13 @@ class _Fitted:
         # Not for new samples: a shuffle that has put them in may do so in every epoch.
         again = not self._made_of and deck.shuffles and self._epochs >= records.LEAST_EPOCHS
         as_they_are = self.data.X.itemsize <= layout.itemsize  # else they are cut and rounded
-        self.compressed = records.of(self.data.X) if again and as_they_are else records.NONE
+        self._worth_it, self.compressed = again and as_they_are, records.NONE
         self._made_of = (deck, layout)
+
+    def compress(self) -> None:
+        """Write records of the samples, if they are to be read again and again."""
+        if self._worth_it:
+            self._worth_it, self.compressed = False, records.of(self.data.X)
 
 
 def _by_hand(

@@ -44,6 +44,7 @@ def test_a_record_is_a_mask_and_values(n_0, dtype):
         values = start + mask_bytes + np.arange(len(places) * X.itemsize)
         assert found[values].tobytes() == x[places].tobytes()
         assert end == start + mask_bytes + -(-len(places) * X.itemsize // 8) * 8
+    assert (found[starts[-1] + 2 * X[0].nbytes :] == 0xAB).all()  # a row's room may be used
 
 
 @pytest.mark.core
@@ -159,8 +160,9 @@ def test_runs_are_the_same_bits(run, dtype, written, monkeypatch):
     ],
 )
 def test_where_they_would_not_pay_there_are_none(data, told, why, written):
-    dtype = told.pop("dtype", np.float64)
-    RUNS["book"](network.Network([130, 20, 10], dtype=dtype), data, **told)
+    told = {"dtype": np.float64, **told}
+    net = network.Network([130, 20, 10], dtype=told.pop("dtype"))
+    RUNS["book"](net, data, **told)
     assert not written, why
 
 
@@ -178,6 +180,30 @@ def test_most_inputs_must_be_0_and_be_many(dtype, written, monkeypatch):
     assert records.of(X) is records.NONE
 
 
+def test_they_are_what_the_core_reads(written, monkeypatch):
+    """In each epoch of the core's; none are written where no epoch is."""
+    given, train = [], core.train
+
+    def spy(*arguments):
+        given.append(arguments[-2:])
+        return train(*arguments)
+
+    class Own(network2.CrossEntropyCost):
+        @staticmethod
+        def delta(z, a, y):
+            return a - y
+
+    monkeypatch.setattr(core, "train", spy)
+    RUNS["book"](network2.Network([130, 20, 10], cost=Own), digits())
+    fastbp.train(network2.Network([130, 20, 10]), digits(), epochs=6, schedule=lambda *_: None)
+    assert not written
+    assert not given
+    RUNS["book"](network2.Network([130, 20, 10]), digits())
+    assert sum(written) == 100
+    assert len(given) == 6
+    assert all(part is not None for pair in given for part in pair)
+
+
 def test_samples_that_a_shuffle_puts_in_have_none(written):
     """It may do so in every epoch, and each time records would be written for one."""
     cards = [(x, y) for x, y in Dataset(digits().X, np.eye(10)[digits().Y])]
@@ -186,7 +212,7 @@ def test_samples_that_a_shuffle_puts_in_have_none(written):
         order[:] = [(x.copy(), y) for x, y in order]
 
     RUNS["book"](network.Network([130, 20, 10]), cards, shuffle=shuffle)
-    assert sum(written) == 100
+    assert not written
 
 
 def test_where_there_is_no_room_for_them_training_goes_on(written, monkeypatch):

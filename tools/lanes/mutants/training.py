@@ -30,7 +30,20 @@ BUGS = {
     ),
     "records: of doubles for a network of floats": (
         "fastbp/training.py",
-        [("if again and as_they_are else", "if again else")],
+        [("= again and as_they_are,", "= again,")],
+    ),
+    "records: nobody reads them": (
+        "fastbp/training.py",
+        [("                    compressed=fitted.compressed,\n", "")],
+    ),
+    "records: also where the steps are a user's own": (
+        "fastbp/training.py",
+        [
+            (
+                "fitted.fit(deck, layout)\n    for epoch",
+                "fitted.fit(deck, layout), fitted.compress()\n    for epoch",
+            )
+        ],
     ),
     "records: for a few epochs": (
         "fastbp/training.py",
