@@ -263,9 +263,11 @@ cdef void block_forward(
     """
     cdef const Layer* layers = run.layers
     cdef Py_ssize_t l, s, width, rows = run.rows, kind = rows * total_width(layers, run.last)
-    cdef fastbp_ahead ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
+    cdef fastbp_ahead ahead
     cdef real* a
     if sparse:
+        if not fetched:
+            ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
         # What is listed is used at once, from the first cache.
         for s from first <= s < first + n by 2:
             list_inputs(run, position, s, min(2, first + n - s), scratch, scratch + kind)

@@ -378,7 +378,8 @@ static void NAME(dots)(
     ptrdiff_t n_rows, ptrdiff_t n_samples, ptrdiff_t n, const REAL *W,
     const REAL *X, ptrdiff_t x_row, const REAL *bias, REAL *Z, ptrdiff_t z_row)
 {
-    /* Even parts of the sums, so short that samples stay in the first cache for all rows. */
+    /* Even parts of the sums, so short that the rows of a tile stay in the first cache for all
+     * samples; half as long, so that the samples do too, 784 doubles took 8 % more. */
     const ptrdiff_t parts = n_samples > 1 ? (n + DOTS_BLOCK - 1) / DOTS_BLOCK : 1;
     const ptrdiff_t part = ((n + parts - 1) / parts + SIZE - 1) / SIZE * SIZE;
     for (ptrdiff_t p = 0; p < n; p += part) {
@@ -388,7 +389,7 @@ static void NAME(dots)(
             for (ptrdiff_t s = 0, samples; s < n_samples; s += samples) {
                 REAL *const z = Z + s * z_row + i;
                 samples = NAME(part)(n_samples - s, MOST_SAMPLES);
-                if (samples == 3) samples = 2;
+                if (samples == 3) samples = 2; /* a tile less: 1 kB of code */
                 NAME(dots_tile)(
                     (int)rows, (int)samples, now, W + i * n + p, n, X + s * x_row + p, x_row,
                     p ? z : bias + i, p ? z_row : 0, z, z_row);

@@ -98,7 +98,7 @@ cdef void list_inputs(
     real* lists,          # OUT
 ) noexcept nogil:
     """Bring n samples, from the first on, and their lists."""
-    cdef Py_ssize_t s, k, i, j, n_0 = run.inputs.n_0, width_in = run.layers[0].width
+    cdef Py_ssize_t s, k, i, j, width_in = run.layers[0].width
     cdef uint16_t* found
     cdef real* x
     cdef real* y
