@@ -1,4 +1,4 @@
-"""The compiled core, src_cython/core.pyx; its buffers are checked and laid out by the callers."""
+"""The compiled core, src_cython/core.pyx."""
 
 from collections.abc import Callable
 from typing import Any, Final, final
@@ -18,6 +18,10 @@ LEAKAGE: Final[float]
 OPTIMIZERS: Final[dict[str, int]]
 
 def use(table: object) -> None: ...
+def refuse_stale(where: str, array: NDArray[Any]) -> None: ...
+def scratch_length(
+    layout: NDArray[intp], itemsize: int, rows: int, kinds: int, parts: int
+) -> int: ...
 def feedforward(
     layout: NDArray[intp], itemsize: int, biases: Any, weights: Any, x: Any, out: NDArray[Any]
 ) -> bool: ...
@@ -69,7 +73,7 @@ class Run:
         layout: NDArray[intp],
         params: NDArray[Any],
         scratch: NDArray[Any],
-        turned: int,
+        kinds: int,
         rows: int,
         X: NDArray[Any],
         Y: NDArray[Any] | None,

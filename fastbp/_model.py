@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -34,6 +36,11 @@ INITIALIZERS: dict[str, Callable[[Any, int, int], NDArray[Any]]] = {
 
 _MAKING_A_GUARD = threading.RLock()  # re-entrant: a signal handler may train a network too
 
+# The guard of each network that has needed one, by its id, with the process that made it (a fork
+# has its own) and what removes it with the network. Not an attribute: vars(net) is the user's to
+# copy and to pickle, and a guard would travel along.
+_GUARDS: dict[int, tuple[int, threading.RLock, weakref.ref[Any]]] = {}
+
 
 def _after_fork() -> None:
     global _MAKING_A_GUARD
@@ -51,7 +58,7 @@ def _private(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _read(done: bool) -> None:
     if not done:
-        raise RuntimeError("weights or biases were changed while they were looked at")
+        raise RuntimeError("weights or biases were changed in the midst of a call")
 
 
 class Shipped:
@@ -102,20 +109,21 @@ class Model:
 
     backprop: Function
     _compiled_cost: Function
-    # In a slot, so that neither vars(net) nor a copy, however made, takes the guard along.
-    __slots__ = ("__dict__", "__weakref__", "_guard")
 
     num_layers: int
     sizes: Any
+    # Plain attributes, as in the book: programs copy, update and pickle vars(net), delete them,
+    # and have properties of these names in their own classes.
+    biases: Any
+    weights: Any
     dtype: np.dtype[Any] = _checks.FLOAT64
 
     _shipped: Shipped
     _generator: np.random.Generator | None = None
     _given: tuple[Any, tuple[int, ...]] = (object(), ())  # the sizes, and what they were then
     _activations: tuple[str, ...] | None = None  # of all layers but the input; None: sigmoids
-    _guard: tuple[int, threading.RLock]  # of the process that made it: a fork has its own
-    # Both lists in one tuple that is rebound once: another thread sees one whole state.
-    _parameters: tuple[Any, Any] = (None, None)
+    # Biases and weights. One call in C: no other thread publishes its own in between.
+    _parameters: tuple[Any, Any] = property(attrgetter("biases", "weights"))  # type: ignore[assignment]
 
     def _start(
         self, sizes: Any, dtype: DTypeLike, random_state: int | np.random.Generator | None
@@ -212,44 +220,26 @@ class Model:
 
     # -- state -----------------------------------------------------------------------
 
-    @property
-    def biases(self) -> Any:
-        """List of arrays (n_out, 1), one a layer; assign or edit it at will."""
-        return self._parameter(0, "biases")
-
-    @biases.setter
-    def biases(self, value: Any) -> None:
-        self._parameters = (value, self._parameters[1])
-
-    @property
-    def weights(self) -> Any:
-        """List of arrays (n_out, n_in), one a layer; assign or edit it at will."""
-        return self._parameter(1, "weights")
-
-    @weights.setter
-    def weights(self, value: Any) -> None:
-        self._parameters = (self._parameters[0], value)
-
-    def _parameter(self, i: int, name: str) -> Any:
-        if self._parameters[i] is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return self._parameters[i]
-
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self).copy()
+        return vars(self).copy()  # at once: another thread may publish
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = state.copy()
+        if "_parameters" in state:  # pickled by fastbp 0.1, which kept both lists in one tuple
+            state["biases"], state["weights"] = state.pop("_parameters")
+        vars(self).update(state)
 
     def _writing(self) -> _Writing:
         """Hold the network for a call that changes it; re-entrant, but never waiting."""
-        return _Writing(self._own_guard())
-
-    def _own_guard(self) -> threading.RLock:
+        key, process = id(self), os.getpid()
         # Made at the first call: a user's __init__ may not call ours, nor does unpickling.
         with _MAKING_A_GUARD:
-            made_by, guard = getattr(self, "_guard", (None, None))
-            if guard is None or made_by != os.getpid():
+            made_by, guard, _ = _GUARDS.get(key, (None, None, None))
+            if guard is None or made_by != process:
                 guard = threading.RLock()
-                self._guard = (os.getpid(), guard)
-            return guard
+                gone = weakref.ref(self, lambda _: _GUARDS.pop(key, None))
+                _GUARDS[key] = process, guard, gone
+        return _Writing(guard)
 
     def _sizes(self) -> tuple[int, ...]:
         given, checked = self._given
@@ -506,4 +496,17 @@ class Model:
 
     def _commit(self, biases: Arrays, weights: Arrays) -> None:
         """Publish a new state; arrays taken earlier keep their values."""
-        self._parameters = (biases, weights)
+        cls, own = type(self), vars(self)
+        if (
+            cls.__setattr__ is not object.__setattr__
+            or hasattr(cls, "weights")
+            or hasattr(cls, "biases")
+        ):
+            # A user's class says what it is to set these: as the book's program does.
+            self.weights, self.biases = weights, biases
+            return
+        before = own.get("biases"), own.get("weights")
+        # One call, so that another thread sees one whole state; what was there ends after it, as
+        # its end may run code of the user's.
+        own.update(biases=biases, weights=weights)
+        del before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import pickle
 from typing import TypeAlias
 
 import numpy as np
@@ -10,7 +12,8 @@ import numpy.typing as npt
 
 from fastbp import datasets
 
-__all__ = ["load_data", "load_data_wrapper", "vectorized_result"]
+# The book's module has no __all__: exercises use what `import *` brings along.
+__all__ = ["gzip", "load_data", "load_data_wrapper", "np", "pickle", "vectorized_result"]
 
 _Images: TypeAlias = npt.NDArray[np.float32]
 _Part: TypeAlias = tuple[_Images, npt.NDArray[np.int64]]

@@ -19,7 +19,8 @@ from fastbp._model import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import text
 from fastbp.functions import sigmoid
 
-__all__ = ["Network", "sigmoid", "sigmoid_prime"]
+# The book's modules have no __all__: exercises use what `import *` brings along.
+__all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]
 
 
 class Network(Model):

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import random
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -24,13 +25,18 @@ from fastbp._model import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import FormatError, text
 from fastbp.functions import ACTIVATIONS, HIDDEN, NUMPY, OUTPUTS, sigmoid
 
+# The book's modules have no __all__: exercises use what `import *` brings along.
 __all__ = [
     "CrossEntropyCost",
     "Network",
     "QuadraticCost",
+    "json",
     "load",
+    "np",
+    "random",
     "sigmoid",
     "sigmoid_prime",
+    "sys",
     "vectorized_result",
 ]
 
@@ -284,7 +290,7 @@ class Network(Model):
             evaluation_accuracy: list[int] = []
             training_cost: list[float] = []
             training_accuracy: list[int] = []
-            best, epochs_since_best = -1, 0
+            best, epochs_since_best = 0, 0
 
             def say(line: str = "") -> None:
                 if verbose:

@@ -83,8 +83,6 @@ class Layout:
             offset += (fan_in + 1) * width if layer else 0
             unit += width
         self.length = offset
-        self.units = unit  # activations of one sample, all layers and padding
-        self._line, self._widest = vector, int(self.table[:, _COLUMN["width"]].max())
         rows: int = max(1, _BLOCK_WORK // offset)
         self.block_rows: int = min(core.BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
         self.rows_per_call = max(self.block_rows, 2 * _BLOCK_WORK // offset)
@@ -129,9 +127,9 @@ class Layout:
         call finds the memory warm. Apart, blocks of 784-100-10 faulted anew at each gradient,
         which took three times as long.
         """
-        turned = 2 * self._widest * (-(-rows // parts // self._line) * self._line)
         start = blocks * self.length
-        whole = _aligned(start + kinds * rows * self.units + parts * turned, self.dtype)
+        room = core.scratch_length(self.table, self.itemsize, rows, kinds, parts)
+        whole = _aligned(start + room, self.dtype)
         return list(whole[:start].reshape(blocks, self.length)), whole[start:]
 
     def pack(
@@ -144,7 +142,7 @@ class Layout:
         if block is None:
             block = self.empty()
         if not core.pack(self.table, self.itemsize, biases, weights, block, False, False):
-            raise RuntimeError("weights or biases were changed while they were looked at")
+            raise RuntimeError("weights or biases were changed in the midst of a call")
         return block
 
     def unpack(self, block: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:

@@ -205,8 +205,8 @@ def dataset(data: Any, sizes: tuple[int, ...], where: str, *, targets: bool = Tr
         data = Dataset(*data)
     data = materialise(data, where)
     kind: Literal["columns", "labels"] = "columns"
-    if not isinstance(data, Dataset) and len(data) and _is_label(data[0]):
-        kind = "labels"
+    if sizes[-1] > 1 and not isinstance(data, Dataset) and len(data) and _is_label(data[0]):
+        kind = "labels"  # of one output it would be a target
     return gate(data, sizes, where, y=kind)
 
 
@@ -378,12 +378,12 @@ def _view(first: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any] | None:
 
 def _shaped(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
     array = _checks.real_array(value, where)
+    if kind == "output" and size == 1 and array.shape in ((), (1,)):
+        return array.reshape(1, 1)  # of one output a number is as good, as in the book
     if array.shape != (size, 1):
         got = repr(value) if array.ndim == 0 else array.shape
         hints = [_column_hint(array, size)]
-        if kind == "output" and size == 1 and array.size == 1:
-            hints = ["a target is a column, such as np.array([[1.0]])"]
-        elif kind == "output" and (array.ndim < 2 or array.shape[0] == 1):
+        if kind == "output" and (array.ndim < 2 or array.shape[0] == 1):
             hints.append(f"fastbp.one_hot([j], {size}).T is the target of class j")
         expected = f"shape ({size}, 1) for {counted(size, kind)}"
         raise ValueError(text(where, expected, got, "; ".join(filter(None, hints))))

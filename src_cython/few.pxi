@@ -3,7 +3,7 @@
 
 cdef bint fetch(const Py_buffer* view, Py_ssize_t n, real* target) noexcept nogil:
     """Copy a column of n values into the network's type; return whether all are finite."""
-    cdef Inputs column = Inputs(NULL, NULL, n, NULL, NULL, 0)
+    cdef Inputs column = Inputs(NULL, NULL, 1, n, NULL, NULL)
     cdef bint good
     if view.itemsize == sizeof(float):
         column.floats = <const float*> view.buf

@@ -26,7 +26,7 @@ cdef struct Layer:
     Py_ssize_t activation
 
 cdef enum:
-    BLOCK = 128  # samples at most that scratch holds where blocks are passed on one by one
+    BLOCK = 128  # samples at most that scratch holds
 
 cdef enum Activation:
     LINEAR
@@ -50,6 +50,26 @@ cdef extern from "interface.h":
     double BOUND "FASTBP_BOUND"
     double LEAK "FASTBP_LEAK"
 
+
+cdef inline Py_ssize_t n_params(const Layer* layers, Py_ssize_t last) noexcept nogil:
+    """Return the length of the parameter block."""
+    return layers[last].offset + (layers[last].fan_in + 1) * layers[last].width
+
+
+cdef inline Py_ssize_t total_width(const Layer* layers, Py_ssize_t last) noexcept nogil:
+    """Return how many activations of a sample scratch holds, all layers with their padding."""
+    return layers[last].unit + layers[last].width
+
+
+cdef inline Py_ssize_t n_turned(
+    const Layer* layers, Py_ssize_t last, Py_ssize_t rows, Py_ssize_t parts, Py_ssize_t itemsize
+) noexcept nogil:
+    """Return how many values each of the threads that share scratch has room for behind it."""
+    cdef Py_ssize_t l, widest = 0, line = LINE // itemsize
+    for l in range(last + 1):
+        widest = max(widest, layers[l].width)
+    return 2 * widest * (((rows + parts - 1) // parts + line - 1) // line * line)
+
 # The type of parameters, activations and gradients: the network's dtype.
 ctypedef fused real:
     float
@@ -61,10 +81,10 @@ ctypedef fused real:
 cdef struct Inputs:
     const float* floats  # NULL if they are doubles
     const double* doubles
+    Py_ssize_t n  # samples
     Py_ssize_t n_0
     const char* records  # or NULL
     const Py_ssize_t* starts  # of each sample's, in bytes, and of the end
-    Py_ssize_t n  # how many there are
 
 # A network's parameter block, and samples to take through it.
 cdef struct Pass:

@@ -46,10 +46,6 @@ cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t part, Py_ssize_t parts) no
     return n * part if parts == 1 else n * part // parts
 
 
-cdef inline Py_ssize_t total_width(const Layer* layers, Py_ssize_t last) noexcept nogil:
-    return layers[last].unit + layers[last].width
-
-
 cdef inline Py_ssize_t place(
     const Layer* layers, Py_ssize_t l, Py_ssize_t rows, Py_ssize_t s
 ) noexcept nogil:
@@ -265,6 +261,7 @@ cdef void block_forward(
     cdef Py_ssize_t l, s, width, rows = run.rows, kind = rows * total_width(layers, run.last)
     cdef fastbp_ahead ahead
     cdef real* a
+    ahead.rows, ahead.bytes = NULL, 0
     if sparse:
         if not fetched:
             ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
@@ -515,11 +512,6 @@ cdef void block_optimize(
                 rule, high - bias, False, rate, t, grads + at + bias, u + at + bias,
                 v + at + bias, params + at + bias,
             )  # fmt: skip
-
-
-cdef inline Py_ssize_t n_params(const Layer* layers, Py_ssize_t last) noexcept nogil:
-    """Return the length of the parameter block."""
-    return layers[last].offset + (layers[last].fan_in + 1) * layers[last].width
 
 
 cdef void block_update(

@@ -6,12 +6,7 @@
 # anything else a door says so, with outputs that mean nothing, and the Python gate
 # takes over, to convert the rest or to say what is wrong.
 
-from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
-
-from numpy import ndarray as numpys_ndarray
-
-cdef type NDARRAY = numpys_ndarray  # NumPy's headers are not needed
 
 
 cdef bint hold(
@@ -197,13 +192,15 @@ def pack(
 
     Return whether all could be read, and is finite if that is searched for.
     """
-    cdef Few few = few_of(layout, itemsize, 2, 1)
-    cdef Py_ssize_t i
-    cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
+    cdef Few few
+    cdef Py_ssize_t i, last
+    cdef const Layer* layers = layers_of(layout, &last)
+    cdef void* start = NULL
     cdef bint good
+    if block is not None:
+        start = aligned(address("block", block, itemsize, n_params(layers, last), not back))
+    few = few_of(layout, itemsize, 2, 0)
     good = hold_parameters(biases, weights, &few)
-    if good and block is not None:
-        PyObject_GetBuffer(block, view, PyBUF_C_CONTIGUOUS)
     if good:
         with nogil:
             if search:
@@ -211,26 +208,31 @@ def pack(
                     good = good and kernels.finite(
                         itemsize, few.held[i].len // itemsize, few.held[i].buf
                     )
-            if view.buf != NULL:
-                kernels.pack(&few, back, view.buf)
-    release(&few, 2, 1)
+            if start != NULL:
+                kernels.pack(&few, back, start)
+    release(&few, 2, 0)
     return good
 
 
-def columns(values, Py_ssize_t start, Py_ssize_t size, Py_ssize_t itemsize, at, rows=None):
-    """Write where the columns (size, 1) ``values[start:start + len(at)]``, a tuple's, lie.
+def columns(tuple values, Py_ssize_t start, Py_ssize_t size, Py_ssize_t itemsize, at, rows=None):
+    """Write where the columns (size, 1) ``values[start:start + len(at)]`` lie.
 
     Copy them to ``rows``, if asked. Return whether all are readable, and of this type.
     """
-    cdef Py_buffer target = look(at, sizeof(Py_ssize_t), True), copy = look(rows, 0, True), view
-    cdef Py_ssize_t i
+    cdef Py_buffer target = look(at, sizeof(Py_ssize_t), True), view
+    cdef Py_ssize_t i, n = length(&target)
+    cdef char* copy = NULL
     cdef bint good = True
-    for i in range(target.len // target.itemsize):
+    if not 0 <= start <= len(values) - n:
+        refuse_length("values", start + n, len(values))
+    if rows is not None:
+        copy = <char*> address("rows", rows, itemsize, n * size, True)
+    for i in range(n):
         memset(&view, 0, sizeof(view))
-        good = good and hold((<tuple> values)[start + i], size, 1, itemsize, &view)
+        good = good and hold(values[start + i], size, 1, itemsize, &view)
         if good:
             (<Py_ssize_t*> target.buf)[i] = <Py_ssize_t> view.buf
-            if rows is not None:
-                memcpy(<char*> copy.buf + i * view.len, view.buf, view.len)
+            if copy != NULL:
+                memcpy(copy + i * view.len, view.buf, view.len)
         PyBuffer_Release(&view)
     return good

@@ -91,7 +91,7 @@ def shuffle(
     The GIL is kept: a thread that draws in between would get what is drawn here.
     """
     cdef uint32_t state[WORDS + 1]
-    cdef Py_buffer view = look(order, sizeof(Py_ssize_t), True)
+    cdef Py_buffer view
     cdef tuple words = getstate()
     # Not a comprehension: one that finds no memory to grow drops its item twice (Cython 3.2).
     cdef list after = [None] * (WORDS + 1)
@@ -100,20 +100,34 @@ def shuffle(
         raise ValueError("not the state of a Mersenne Twister")
     for k in range(WORDS + 1):
         state[k] = words[k]
+    view = look(order, sizeof(Py_ssize_t), True)
     permute(state, python2, length(&view), <Py_ssize_t*> view.buf)
     for k in range(WORDS + 1):
         after[k] = state[k]
     setstate(tuple(after))
 
 
-cdef bint same(list cards, list dealt, const Py_buffer* order) noexcept:
+cdef const Py_ssize_t* places(list dealt, order) except NULL:
+    """Return indices into ``dealt``, as many as it has."""
+    cdef Py_ssize_t k, n = len(dealt)
+    cdef bint good = True
+    cdef const Py_ssize_t* which = <const Py_ssize_t*> address(
+        "order", order, sizeof(Py_ssize_t), n
+    )
+    for k in range(n):
+        good &= (0 <= which[k]) & (which[k] < n)
+    if not good:
+        raise ValueError(text("order", f"indices below {n}", "others"))
+    return which
+
+
+cdef bint same(list cards, list dealt, const Py_ssize_t* which) noexcept:
     cdef PyObject** card = items(cards)
     cdef PyObject** first = items(dealt)
-    cdef const Py_ssize_t* which = <const Py_ssize_t*> order.buf
     cdef Py_ssize_t k
-    if len(cards) != length(order):
+    if len(cards) != len(dealt):
         return False
-    for k in range(length(order)):
+    for k in range(len(dealt)):
         if card[k] != first[which[k]]:
             return False
     return True
@@ -125,8 +139,7 @@ def lies(
     order,       # IN   indices into dealt
 ):
     """Return whether ``cards[k]`` is the object ``dealt[order[k]]``, for all k and no more."""
-    cdef Py_buffer view = look(order, sizeof(Py_ssize_t))
-    return same(cards, dealt, &view)
+    return same(cards, dealt, places(dealt, order))
 
 
 def deal(
@@ -136,13 +149,11 @@ def deal(
     after,       # IN   the same, in another order
 ):
     """Make ``cards[k]`` the object ``dealt[after[k]]``, if they lie as in ``before``."""
-    cdef Py_buffer view = look(before, sizeof(Py_ssize_t))
-    cdef Py_buffer target = look(after, sizeof(Py_ssize_t))
-    cdef const Py_ssize_t* which = <const Py_ssize_t*> target.buf
+    cdef const Py_ssize_t* which = places(dealt, after)
     cdef PyObject** card
     cdef PyObject** first
     cdef Py_ssize_t k
-    if same(cards, dealt, &view):
+    if same(cards, dealt, places(dealt, before)):
         card, first = items(cards), items(dealt)
-        for k in range(length(&target)):
+        for k in range(len(dealt)):
             card[k] = first[which[k]]  # the list holds what it held: no count of references

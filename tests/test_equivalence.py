@@ -80,8 +80,7 @@ def block_gradient(net, data, cost):
     code = CODES["quadratic" if cost == "QuadraticCost" else "cross_entropy"]
     layout = block.layout
     core.Run(
-        layout.table, block.params, block.scratch,
-        2 * block.rows * layout.units, block.rows,
+        layout.table, block.params, block.scratch, 2, block.rows,
         X, Y.astype(net.dtype), np.arange(len(data)), code, 1.0, None,
     ).gradient(block.grads, False)  # fmt: skip
     return *block.layout.unpack(block.grads), block.padding(block.grads)

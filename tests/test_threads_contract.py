@@ -83,14 +83,10 @@ class Trained(network2.Network):
     """As if another thread trained it: whoever reads its state anew finds the next one."""
 
     states = itertools.repeat((None, None))
-
-    @property
-    def _parameters(self):
-        return next(self.states)
-
-    @_parameters.setter
-    def _parameters(self, state):
-        self.states = itertools.repeat(state)
+    # Both at once, or one after the other, which would be of two states.
+    _parameters = property(lambda self: next(self.states))
+    biases = property(lambda self: next(self.states)[0])
+    weights = property(lambda self: next(self.states)[1])
 
 
 COLUMN, DATA, OTHERS = np.full((3, 1), 0.3), samples(N, 3, 2), samples(7, 3, 2)
@@ -139,7 +135,8 @@ def test_a_reader_takes_one_state(reader):
     still = [network2.Network(SIZES, random_state=seed) for seed in range(7)]
     right = {as_bytes(read(net)) for net in still}
     assert len(right) > 1
-    trained = Trained(SIZES)
+    trained = Trained.__new__(Trained)
+    vars(trained).update(vars(still[0]))
     trained.states = itertools.cycle([(net.biases, net.weights) for net in still])
     for _ in still:  # from one state after another
         assert as_bytes(read(trained)) in right

@@ -297,22 +297,6 @@ def test_labels_of_a_dataset_with_an_own_feedforward(convert):
     assert abs(found - right) <= STEPS[np.float64][10] * right
 
 
-def test_both_lists_are_committed_at_once():
-    """A reader in another thread sees one whole state: there is one assignment."""
-    seen = []
-
-    class Own(network.Network):
-        def __setattr__(self, name, value):
-            seen.append(name)
-            super().__setattr__(name, value)
-
-    net = Own(SIZES, random_state=0)
-    net.update_mini_batch(pairs(SIZES, 3), 0.5)
-    seen.clear()
-    net.update_mini_batch(pairs(SIZES, 3), 0.5)
-    assert seen == ["_parameters"]
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_forked_in_the_midst_of_training_trains():

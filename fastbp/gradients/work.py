@@ -67,7 +67,7 @@ class Work:
         self._rows = min(layout.block_rows, self.n)
         (self.block, *self.blocks), self._scratch = layout.work(1 + blocks, self._rows, kinds=kinds)
         layout.pack(biases, net_weights, self.block)
-        self._turned = kinds * self._rows * layout.units
+        self._kinds = kinds
         self._order = np.arange(self.n, dtype=np.intp)
 
     def runs(self, written: int = 0) -> Iterator[tuple[slice, Any]]:
@@ -78,7 +78,7 @@ class Work:
         for start in range(0, self.n, size):
             piece = slice(start, min(start + size, self.n))
             yield piece, core.Run(
-                self.layout.table, self.block, self._scratch, self._turned, self._rows,
+                self.layout.table, self.block, self._scratch, self._kinds, self._rows,
                 self.data.X, self._Y, self._order[piece],
                 self._cost, self.scale, self.weights,
             )  # fmt: skip

@@ -96,7 +96,7 @@ class Network:
         curves = evaluation_cost, evaluation_accuracy, training_cost, training_accuracy = (
             [], [], [], [],
         )  # fmt: skip
-        best, epochs_since_best = -1, 0
+        best, epochs_since_best = 0, 0
 
         def say(text=""):
             if verbose:
