@@ -262,7 +262,7 @@ class Model:
 
     def _feedforward(self, a: Any) -> NDArray[Any]:
         layout = self._layout()
-        out = np.empty((layout.sizes[-1], 1), self.dtype)
+        out = np.empty((layout.sizes[-1], 1), layout.dtype)
         if core.feedforward(layout.table, layout.itemsize, *self._parameters, a, out):
             return out
         if isinstance(a, Dataset):
@@ -273,7 +273,7 @@ class Model:
         if a.shape[1] == 1:
             x = _private(a, self.dtype)
             layout, biases, weights = self._checked()  # last: a may run code
-            out = np.empty((layout.sizes[-1], 1), self.dtype)
+            out = np.empty((layout.sizes[-1], 1), layout.dtype)
             _read(core.feedforward(layout.table, layout.itemsize, biases, weights, x, out))
             return out
         return np.ascontiguousarray(self._outputs(np.ascontiguousarray(a.T)).T)
@@ -316,7 +316,10 @@ class Model:
         if len(data) == 0:
             return 0
         data = samples.gate(data, self._sizes(), where, y=y)
-        return int(np.count_nonzero(self._outputs(data.X).argmax(axis=1) == samples.classes(data)))
+        state = self._checked()
+        samples.fit(data, state[0].sizes, where)
+        A = self._outputs(data.X, state=state)
+        return int(np.count_nonzero(A.argmax(axis=1) == samples.classes(data)))
 
     # -- what gradients of every form ask (fastbp.gradients) ------------------------------
 
@@ -411,9 +414,10 @@ class Model:
             and self._small_step(layout, *self._parameters, mini_batch, eta, decay, cost)
         ):
             return
-        layout, biases, weights = self._checked(finite=True)
         data = samples.gate(mini_batch, layout.sizes, "mini_batch", y="columns")
-        Y = samples.targets(data, layout.sizes[-1], self.dtype)
+        layout, biases, weights = self._checked(finite=True)  # last: samples may run code
+        samples.fit(data, layout.sizes, "mini_batch")
+        Y = samples.targets(data, layout.sizes[-1], layout.dtype)
         if plain and len(data) <= layout.block_rows:
             # The same sums as above: another form of the samples changes no bit.
             pairs = [(x.reshape(-1, 1), y.reshape(-1, 1)) for x, y in zip(data.X, Y, strict=True)]

@@ -133,6 +133,7 @@ def train(
         checked = samples.dataset(data, layout.sizes, "data")
         if validation is not None:
             validation = samples.dataset(validation, layout.sizes, "validation")
+        net._checked(finite=True)[0].refuse_other(layout)  # samples may be objects that run code
         penalties = _at_least_0(l1, "l1"), _at_least_0(l2, "l2"), _at_least_0(alpha, "alpha")
         if isinstance(method, optimizers.AdamW) and any(penalties[1:]):
             hint, name = "AdamW(weight_decay=...) is its decay", "l2" if l2 else "alpha"

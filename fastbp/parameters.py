@@ -92,6 +92,14 @@ class Layout:
         blocks = -(-n // self.block_rows)
         return -(-n // blocks)
 
+    def refuse_other(self, fixed: "Layout") -> None:
+        """Refuse to go on with a network that had another layout when the call began."""
+        for name in ("sizes", "activations", "dtype"):
+            before, now = getattr(fixed, name), getattr(self, name)
+            if now != before:
+                hint = "code that runs within a call may set weights and biases, not their shapes"
+                raise ValueError(text(f"net: {name}", f"{before}, as at first", now, hint))
+
     def weighted(self) -> "Layout":
         """Return the layout of the same network with its outputs' weighted inputs as outputs."""
         return layout(self.sizes, self.dtype, (*self.activations[:-1], "linear"))

@@ -71,11 +71,13 @@ class Dataset:
     @property
     def X(self) -> NDArray[Any]:
         """The inputs, (n, k)."""
+        core.refuse_stale("X", self._X)
         return self._X
 
     @property
     def Y(self) -> NDArray[Any]:
         """The targets, (n, m), or the labels, (n,)."""
+        core.refuse_stale("Y", self._Y)
         return self._Y
 
     @property
@@ -179,16 +181,11 @@ def gate(
         raise ValueError(text(where, "at least one sample", "none"))
     if isinstance(data, Dataset):
         rows = data[:]
-        fit(rows, sizes, where)
-        if not rows.has_labels:
-            if y == "labels":
-                hint = "Dataset(X, labels) holds the classes themselves"
-                expected = _label_range(n_out) + " for each sample"
-                raise ValueError(text(f"{where}.Y", expected, rows.Y.shape, hint))
-            if rows.Y.shape[1] != n_out:
-                raise ValueError(
-                    text(f"{where}.Y", f"{counted(n_out, 'output')} a row", rows.Y.shape[1])
-                )
+        fit(rows, sizes, where, targets=y == "columns")
+        if y == "labels" and not rows.has_labels:
+            hint = "Dataset(X, labels) holds the classes themselves"
+            expected = _label_range(n_out) + " for each sample"
+            raise ValueError(text(f"{where}.Y", expected, rows.Y.shape, hint))
         return rows
     xs, ys = _unzip(data, where)
     X = _columns(xs, n_in, "input", lambda i: f"{where}[{i}][0]", check_finite)
@@ -248,8 +245,8 @@ def refuse_zeros(
         raise ValueError(text(where, f"a weight above 0 {of}", "0 for all", hint))
 
 
-def fit(data: Dataset, sizes: tuple[int, ...], where: str) -> None:
-    """Refuse a Dataset whose inputs or labels do not fit a network of these sizes."""
+def fit(data: Dataset, sizes: tuple[int, ...], where: str, *, targets: bool = False) -> None:
+    """Refuse a Dataset whose inputs, labels or ``targets`` do not fit a network of these sizes."""
     if data.X.ndim != 2 or data.Y.ndim not in (1, 2) or len(data.X) != len(data.Y):
         got = f"shapes {data.X.shape} and {data.Y.shape}"
         raise ValueError(text(where, "X (n, k) and Y (n, m) or (n,)", got))
@@ -257,6 +254,10 @@ def fit(data: Dataset, sizes: tuple[int, ...], where: str) -> None:
         raise ValueError(text(f"{where}.X", f"{counted(sizes[0], 'input')} a row", data.X.shape[1]))
     if data.has_labels:
         _refuse_range(data.Y, sizes[-1], lambda i: f"{where}.Y[{i}]")
+    elif targets and data.Y.shape[1] != sizes[-1]:
+        raise ValueError(
+            text(f"{where}.Y", f"{counted(sizes[-1], 'output')} a row", data.Y.shape[1])
+        )
 
 
 def targets(data: Dataset, n_out: int, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Callable, MutableSequence
 from functools import cache, partial
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastbp._dispatch import core
 from fastbp.errors import text
-from fastbp.samples import Dataset
+from fastbp.samples import Dataset, counted
 
 __all__ = ["python2"]
 
@@ -71,21 +72,30 @@ class Deck:
 
     def shuffle(self) -> None:
         """Put the cards in the order of the next epoch."""
-        if self._shuffle is None:
-            return
-        shuffle = self._shuffle()
+        if self._shuffle is not None:
+            self._reorder(self._shuffle())
+        if self._cards is not None:
+            self._refuse_other_length(len(self._cards))
+
+    def _refuse_other_length(self, length: int) -> None:
+        n = len(self._order)
+        if length != n and isinstance(self.dealt, Dataset):
+            raise _no_permutation(n, counted(length, "row"))
+        if length != n:
+            hint = "a run's list may be reordered, but neither grow nor shrink"
+            raise ValueError(text("training_data", f"{n} samples in each epoch", length, hint))
+
+    def _reorder(self, shuffle: Shuffle) -> None:
         on_rows = _on_rows(shuffle) if self._in_order() and len(self._order) < 2**32 else None
         if on_rows is None:
             shuffle(self.cards)
-        else:
-            before, self._order = self._order, self._order.copy()
-            try:
-                on_rows(self._order)
-            finally:  # with Ctrl-C in between, the list would not be where the generator is
-                if self._cards is not None:
-                    core.deal(self._cards, self._first, before, self._order)
-        if self._cards is not None and not self._cards:
-            raise ValueError(text("training_data", "at least one sample", "none shuffled"))
+            return
+        before, self._order = self._order, self._order.copy()
+        try:
+            on_rows(self._order)
+        finally:  # with Ctrl-C in between, the list would not be where the generator is
+            if self._cards is not None:
+                core.deal(self._cards, self._first, before, self._order)
 
     def anew(self) -> Deck:
         """Return a deck of the cards as they are now."""
@@ -100,17 +110,16 @@ class Deck:
         """
         if self._in_order():
             return self._order
+        cards = list(self.cards)  # which user code, or another thread, may go on to change
+        self._refuse_other_length(len(cards))
         if isinstance(self.dealt, Dataset):
-            order, n = np.array(self.cards), len(self._first)
-            if order.dtype.kind not in "iu" or order.min() < 0 or order.max() >= n:
-                raise ValueError(text("shuffle", f"row numbers below {n}", "others"))
-            self._order = order.astype(np.intp)
+            self._order = _permutation(cards, len(self._first))
             return self._order
         if self._places is None:
             self._places = {id(card): i for i, card in enumerate(self._first)}
         try:
-            places = map(self._places.__getitem__, map(id, self.cards))
-            self._order = np.fromiter(places, np.intp, len(self.cards))
+            places = map(self._places.__getitem__, map(id, cards))
+            self._order = np.fromiter(places, np.intp, len(cards))
         except KeyError:
             return None
         return self._order
@@ -120,6 +129,27 @@ class Deck:
         return self._cards is None or (
             type(self._cards) is list and core.lies(self._cards, self._first, self._order)
         )
+
+
+def _permutation(rows: list[Any], n: int) -> NDArray[np.intp]:
+    """Return row numbers that a user's shuffle left: all below n, each once."""
+    order = np.empty(n, np.intp)
+    for k, row in enumerate(rows):
+        try:
+            order[k] = operator.index(row)
+        except (TypeError, OverflowError):
+            raise _no_permutation(n, repr(row)[:80]) from None
+        if not 0 <= order[k] < n:
+            raise _no_permutation(n, str(order[k]))
+    counts = np.bincount(order, minlength=n)
+    if counts.max() > 1:
+        row = int(counts.argmax())
+        raise _no_permutation(n, f"{row} {counts[row]} times")
+    return order
+
+
+def _no_permutation(n: int, got: str) -> ValueError:
+    return ValueError(text("shuffle", f"the row numbers 0 to {n - 1} in another order", got))
 
 
 class Seeded:

@@ -125,6 +125,7 @@ class Trainer:
             options=options,
             carried=self.moments,
             kinds=2 if self.rates is None else 4,
+            fixed=objective.layout,
         )
 
     def _after_epoch(self, eta: float, cost: float | None = None) -> bool:
@@ -134,7 +135,8 @@ class Trainer:
         """
         history, net, objective = self.history, self.net, self.objective
         history["eta"].append(eta)
-        biases, weights = net._parameters
+        layout, biases, weights = net._checked()
+        layout.refuse_other(objective.layout)
         if self.evaluate or self.validation is not None:
             block = objective.layout.pack(biases, weights)
         if self.evaluate:
@@ -153,6 +155,7 @@ class Trainer:
         if self.early is not None and self.early.restore_best and self.early.improved(history):
             self.best = biases, weights  # training rebinds: these stay as they are
         called = [callback(net, history) for callback in self.callbacks]
+        net._layout().refuse_other(objective.layout)
         if self.bar is not None:
             shown = {
                 key.replace("validation_", "val "): f"{history[key][-1]:.4g}"

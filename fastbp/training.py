@@ -25,6 +25,7 @@ _SECONDS = 0.1
 class Trainable(Protocol):
     """What the loop asks of a network."""
 
+    def _layout(self) -> Layout: ...
     def _checked(self, *, finite: bool) -> tuple[Layout, Arrays, Arrays]: ...
     def _commit(self, biases: Arrays, weights: Arrays) -> None: ...
 
@@ -46,6 +47,7 @@ def run(
     options: Callable[[Layout, int], Any] = lambda layout, epoch: None,
     carried: NDArray[Any] | None = None,
     kinds: int = 2,
+    fixed: Layout | None = None,
 ) -> None:
     """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
 
@@ -57,7 +59,7 @@ def run(
     change the network.
     ``options(layout, epoch)`` tells the core of what goes beyond plain steps with weight
     decay, which needs so many ``kinds`` of scratch and keeps in ``carried`` what it carries
-    from one step to the next.
+    from one step to the next: then the network must stay of the ``fixed`` layout.
     """
     n, fitted = len(deck.dealt), _Fitted(check_finite, len(epochs))
     pace = _threads.Pace(n_threads)
@@ -77,13 +79,16 @@ def run(
             _by_hand(step, deck, net, n, mini_batch_size, epoch)
             reported: Any = deck.cards if isinstance(deck.dealt, list) else deck.dealt
         else:
-            layout, biases, weights = net._checked(finite=True)
             order = deck.order()
             if order is None:  # a user's shuffle has put in new samples
                 deck = deck.anew()
                 order = np.arange(len(deck.dealt), dtype=np.intp)
-            fitted.fit(deck, layout)
+            fitted.fit(deck, net._layout())  # first: samples may be objects that run code
             fitted.compress()
+            layout, biases, weights = net._checked(finite=True)
+            if fixed is not None:
+                layout.refuse_other(fixed)
+            fitted.fit(deck, layout)
             block = layout.pack(biases, weights)
             try:
                 descend(

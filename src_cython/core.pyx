@@ -134,10 +134,11 @@ cdef void* address(
     return view.buf
 
 
-cdef void* block_of(array, const Pass* run, bint written=False, Py_ssize_t blocks=1) except NULL:
-    """Return where blocks lie, each laid out as the parameters, one behind the other."""
-    cdef Py_ssize_t n = blocks * n_params(run.layers, run.last)
-    return aligned(address("block", array, run.itemsize, n, written))
+cdef void* block_of(array, const Pass* run, bint written=False) except NULL:
+    """Return where a block lies, laid out as the parameters."""
+    return aligned(
+        address("block", array, run.itemsize, n_params(run.layers, run.last), written)
+    )
 
 
 cdef void* aligned(void* start) except NULL:
@@ -209,11 +210,11 @@ cdef Inputs inputs_of(X, Py_ssize_t n_0) except *:
     cdef Py_buffer view
     cdef bint good
     memset(&inputs, 0, sizeof(inputs))
-    refuse_stale("X", X)
     PyObject_GetBuffer(X, &view, PyBUF_C_CONTIGUOUS)
     good = view.ndim == 2 and view.shape[1] == n_0
     inputs.n_0, inputs.n = n_0, view.shape[0]
     PyBuffer_Release(&view)
+    refuse_stale("X", X)
     if not good:
         raise ValueError(text("X", f"shape (n, {n_0})", X.shape))
     if view.itemsize == sizeof(float):
@@ -240,8 +241,10 @@ cdef int order_of(order, Pass* run) except -1:
 
 cdef const void* targets_of(Y, const Pass* run) except NULL:
     """Return where targets lie, (n, n_L)."""
+    cdef Py_ssize_t n = run.inputs.n * run.layers[run.last].fan_out
+    cdef const void* start = address("Y", Y, run.itemsize, n)
     refuse_stale("Y", Y)
-    return address("Y", Y, run.itemsize, run.inputs.n * run.layers[run.last].fan_out)
+    return start
 
 
 cdef Pass pass_of(
@@ -359,7 +362,9 @@ cdef int add_options(Options options, Pass* run, Steps* steps) except -1:
             "dropout", options.rates, sizeof(double), run.last + 1
         )
     if blocks:
-        steps.rule.moments = block_of(options.moments, run, True, blocks)
+        steps.rule.moments = address(
+            "moments", options.moments, run.itemsize, blocks * n_params(run.layers, run.last), True
+        )
     return 0
 
 

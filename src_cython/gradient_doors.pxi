@@ -118,7 +118,6 @@ cdef Rows rows_of(array, Py_ssize_t width, const Pass* run) except *:
     cdef Py_buffer view
     cdef Rows rows
     cdef bint good
-    refuse_stale("out", array)
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES | PyBUF_WRITABLE)
     good = (
         view.ndim == 2 and view.shape[0] == run.n and view.shape[1] == width
@@ -126,6 +125,7 @@ cdef Rows rows_of(array, Py_ssize_t width, const Pass* run) except *:
     )  # fmt: skip
     rows = Rows(view.buf, view.strides[0] if view.ndim else 0)
     PyBuffer_Release(&view)
+    refuse_stale("out", array)
     if not good:
         raise ValueError(text("out", f"contiguous rows, ({run.n}, {width})", array.shape))
     return rows

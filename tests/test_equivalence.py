@@ -438,7 +438,7 @@ def test_what_does_not_fit_is_not_packed():
     _, fast = twins([5, 4, 3], seed=9)
     layout, biases, weights = fast._checked()
     for wrong in (weights[::-1], weights[:1], [w.astype(np.float32) for w in weights]):
-        with pytest.raises(RuntimeError, match="changed while they were looked at"):
+        with pytest.raises(RuntimeError, match="changed in the midst of a call"):
             layout.pack(biases, wrong)
 
 
@@ -499,24 +499,3 @@ def test_all_finite_sees_every_place(dtype, bad):
             assert not core.all_finite(values)
             values[i] = -1
     assert core.all_finite(np.empty(0, dtype))
-
-
-@pytest.mark.parametrize("fault", ["another type", "read-only", "strided"])
-@pytest.mark.parametrize("name", ["params", "grads", "scratch"])
-def test_the_cores_loop_refuses_blocks_it_would_misread(name, fault):
-    """What it writes to must be writable, and of one type: nothing is written."""
-    block = Block(twins([3, 4, 2], "QuadraticCost", np.float64)[1], 2)
-    good = getattr(block, name)
-    bad = {
-        "another type": good.astype(np.float32),
-        "read-only": good.copy(),
-        "strided": np.repeat(good, 2)[::2],
-    }[fault]
-    bad.flags.writeable = fault != "read-only"
-    setattr(block, name, bad)
-    before = block.params.copy(), bad.copy()
-    X, Y = np.ones((2, 3)), np.ones((2, 2))
-    with pytest.raises((TypeError, ValueError), match=r"read-only|not C-contiguous|another size"):
-        block.train(X, Y, np.arange(2), 2, CODES["quadratic"], rate=1.0)
-    assert block.params.tobytes() == before[0].tobytes()
-    assert bad.tobytes() == before[1].tobytes()

@@ -505,7 +505,7 @@ Checkpoint = fastbp.Checkpoint  # whose module is imported when it is asked for
 events = []
 active = False
 def hook(event, arguments):
-    if active:
+    if active and event != "builtins.id":  # the address of an object is nobody's secret
         events.append((event, str(arguments[0]) if event == "open" else ""))
 sys.addaudithook(hook)
 # The book's load draws a network first, from generators that NumPy imports when asked for.

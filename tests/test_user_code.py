@@ -3,6 +3,7 @@
 import copy
 import os
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -173,11 +174,12 @@ def test_samples_that_run_code_cannot_move_the_ground():
             return np.ones((4, 1))
 
     data[1] = (Grows(), data[1][1])
-    net.SGD(data, 1, 2, 0.5, shuffle=False, verbose=False)
+    with pytest.raises(ValueError, match=r"training_data: expected 3 samples .*, got 503"):
+        net.SGD(data, 1, 2, 0.5, shuffle=False, verbose=False)
 
 
 def test_a_list_that_another_thread_grows_is_memory_safe():
-    """What is trained on is a copy of the list; growing it meanwhile is at worst too late."""
+    """What is trained on is a copy of the list; a longer one is refused at the next epoch."""
     data, done = pairs(SIZES, 200), threading.Event()
 
     def grow():
@@ -190,7 +192,8 @@ def test_a_list_that_another_thread_grows_is_memory_safe():
     try:
         for _ in range(20):
             net = network.Network(SIZES, random_state=0)
-            net.SGD(data, 2, 10, 0.5, shuffle=False, verbose=False)
+            with suppress(ValueError):
+                net.SGD(data, 2, 10, 0.5, shuffle=False, verbose=False)
             assert np.isfinite(parameters(net)).all()
     finally:
         done.set()

@@ -19,6 +19,7 @@ from fastbp.gradients.work import (
     Work,
     by_hand,
     divisor,
+    looked_at,
 )
 from fastbp.parameters import Layout
 
@@ -96,9 +97,8 @@ def activations(net: Net, data: Any) -> Arrays:
     if functions is None:
         work = Work(net, data, targets=False)
         return _values(work, work.layout.sizes, errors=False)
-    layout, biases, weights = net._checked()
-    a = samples.dataset(data, layout.sizes, "data", targets=False).X.T.astype(net.dtype)
-    found = [a]
+    data, (_, biases, weights) = looked_at(net, data, targets=False)
+    found = [data.X.T.astype(net.dtype)]
     for b, w, f in zip(biases, weights, functions, strict=True):
         found.append(f.value(np.dot(w, found[-1]) + b))
     return [np.ascontiguousarray(a.T) for a in found]
@@ -149,11 +149,11 @@ def per_sample_costs(net: Net, data: Any) -> Array:
         cost unknown.
     """
     cost = cost_of(net)
-    layout = net._checked()[0]
-    data = samples.dataset(data, layout.sizes, "data")
+    data, state = looked_at(net, data)
+    layout = state[0]
     Y = samples.targets(data, layout.sizes[-1], _checks.FLOAT64)
     if isinstance(cost, str):
-        Z = net._outputs(data.X, weighted=True).astype(np.float64, copy=False)
+        Z = net._outputs(data.X, weighted=True, state=state).astype(np.float64, copy=False)
         return np.asarray(costs(cost, layout.activations[-1], Z, Y))
     A = np.asarray(net.feedforward(data), np.float64)
     return np.array([float(cost(a[:, None], y[:, None])) for a, y in zip(A, Y, strict=True)])
@@ -192,8 +192,7 @@ def per_sample_gradients(
     work: Work | None = None
     each: Iterator[Nablas] = iter(())
     if net._compiled_cost() is None:
-        layout = net._checked()[0]
-        data = samples.dataset(data, layout.sizes, "data")
+        data, (layout, _, _) = looked_at(net, data)
         n, each = by_hand(net, data)
     else:
         work = Work(net, data)
@@ -313,20 +312,17 @@ def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
     -----
     sum_l (delta_l . delta_l') (a_{l-1} . a_{l-1}' + 1), of errors and activations alone.
     """
-    sizes = net._checked()[0].sizes
-    data = samples.dataset(data, sizes, "data")
+    data = samples.dataset(data, net._sizes(), "data")
     if other is not None:
-        other = samples.dataset(other, sizes, "other")
+        other = samples.dataset(other, net._sizes(), "other")
     if net._compiled_cost() is None:
         rows = per_sample_gradients(net, data, flat=True)
         columns = rows if other is None else per_sample_gradients(net, other, flat=True)
         return np.asarray(rows @ columns.T)  # type: ignore[union-attr]
-    work = Work(net, data)
-    errors, above = errors_2, above_2 = _errors_and_activations(work)
+    state = net._checked()  # one for both, though another thread may train
+    errors, above = errors_2, above_2 = _errors_and_activations(Work(net, data, state=state))
     if other is not None:
-        work_2 = Work(net, other)
-        work_2.block = work.block  # of one state, though another thread may train
-        errors_2, above_2 = _errors_and_activations(work_2)
+        errors_2, above_2 = _errors_and_activations(Work(net, other, state=state))
     gram = np.zeros((len(errors[0]), len(errors_2[0])), net.dtype)
     for start in range(0, len(gram), 1024):  # rows at a time: the temporaries stay small
         piece = slice(start, start + 1024)
@@ -478,11 +474,12 @@ def hessian_vector_product(
                 "their second derivatives are unknown",
             )
         )
-    layout = net._checked()[0]
+    layout = net._layout()
     vector = isinstance(v, np.ndarray) and v.ndim == 1
     direction = _layers(v, layout, "v") if vector else _pair(v, "v")
     checked = layout.check(*direction, finite=True, where=("v[0]", "v[1]"))
     work = Work(net, data, kinds=6, blocks=2)
+    work.layout.refuse_other(layout)  # v and data may be objects that run code
     work.scale = 1 / divisor(reduction, work.n, None)
     along, out = work.blocks
     layout.pack(*checked, along)
@@ -563,8 +560,8 @@ def _errors_and_activations(work: Work) -> tuple[Arrays, Arrays]:
 
 def _jacobian_with(net: Net, data: Any, functions: list[Activation]) -> Array:
     """Return the Jacobian of a network with functions of a user's."""
-    layout, biases, weights = net._checked()
-    a = samples.dataset(data, layout.sizes, "data", targets=False).X.T.astype(net.dtype)
+    data, (layout, biases, weights) = looked_at(net, data, targets=False)
+    a = data.X.T.astype(net.dtype)
     slopes = []
     for b, w, f in zip(biases, weights, functions, strict=True):
         z = np.dot(w, a) + b

@@ -12,7 +12,7 @@ from fastbp import _checks, samples
 from fastbp.errors import text
 from fastbp.functions import costs
 from fastbp.gradients.exact import cost_of, gradient
-from fastbp.gradients.work import Array, Arrays, Net, divisor
+from fastbp.gradients.work import Array, Arrays, Net, divisor, looked_at
 
 # Steps along a parameter. Of differences the error is least where truncation and rounding of
 # float64 meet; the complex step subtracts nothing, so its step may be as small as one likes.
@@ -198,7 +198,7 @@ def check_gradient(
     """
     if method not in ("complex", "central"):
         raise ValueError(text("method", "'complex' or 'central'", repr(method)))
-    data = samples.dataset(data, net._checked()[0].sizes, "data")  # once: generators yield once
+    data = samples.dataset(data, net._sizes(), "data")  # once: generators yield once
     judge = _Cost(net, data, "sum", cost)
     found = [np.asarray(a, np.float64).ravel() for part in gradient(net, data, reduction="sum")
              for a in part]  # fmt: skip
@@ -239,10 +239,9 @@ class _Cost:
         cost: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         self._cost = cost_of(net) if cost is None else cost
-        self.layout, biases, weights = net._checked()
+        data, (self.layout, biases, weights) = looked_at(net, data)
         self._functions = net._functions(self.layout)
         self.theta = self.layout.flatten(biases, weights).astype(np.float64)
-        data = samples.dataset(data, self.layout.sizes, "data")
         self._X = data.X.T.astype(np.float64)
         self._Y = samples.targets(data, self.layout.sizes[-1], _checks.FLOAT64).T
         self._divisor = divisor(reduction, len(data), None)

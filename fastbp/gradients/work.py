@@ -17,6 +17,7 @@ from fastbp.parameters import Layout
 Array = NDArray[Any]
 Arrays = list[Array]
 Nablas = tuple[Arrays, Arrays]
+State = tuple[Layout, Arrays, Arrays]
 
 # Bytes that one entry of the core may write: some 50 ms, so that Ctrl-C is seen in between.
 _WRITTEN = 2**29
@@ -32,9 +33,13 @@ class Net(Protocol):
 
     def backprop(self, x: Any, y: Any) -> Nablas: ...
     def feedforward(self, a: Any) -> Any: ...
-    def _checked(self) -> tuple[Layout, Arrays, Arrays]: ...
+    def _sizes(self) -> tuple[int, ...]: ...
+    def _checked(self) -> State: ...
     def _compiled_cost(self) -> str | None: ...
-    def _outputs(self, X: Array, *, weighted: bool = False) -> Array: ...
+    def _layout(self) -> Layout: ...
+    def _outputs(
+        self, X: Array, *, weighted: bool = False, state: State | None = None
+    ) -> Array: ...
     def _functions(self, layout: Layout) -> list[Activation]: ...
     def _own_functions(self) -> list[Activation] | None: ...
     def _own_cost(self) -> Any: ...
@@ -44,7 +49,8 @@ class Work:
     """A network and samples on the core: buffers, and one Run after another.
 
     Of each layer, scratch has so many ``kinds`` of values. There are so many uninitialised
-    ``blocks`` beside that of the parameters.
+    ``blocks`` beside that of the parameters. ``state`` is that of the network, by default as it is
+    when the data has been looked at.
     """
 
     weights: Array | None
@@ -57,10 +63,10 @@ class Work:
         targets: bool = True,
         kinds: int = 2,
         blocks: int = 0,
+        state: State | None = None,
     ) -> None:
-        self.layout, biases, net_weights = net._checked()
-        self.data = samples.dataset(data, self.layout.sizes, "data", targets=targets)
-        layout, self.n = self.layout, len(self.data)
+        self.data, (layout, biases, net_weights) = looked_at(net, data, targets, state)
+        self.layout, self.n = layout, len(self.data)
         self._cost = COSTS[net._compiled_cost() or "quadratic"] if targets else 0
         self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype) if targets else None
         self.scale, self.weights = 1.0, None  # of all samples' costs; of each one's
@@ -88,11 +94,24 @@ class Work:
         return np.empty(shape, self.layout.dtype)
 
 
+def looked_at(
+    net: Net, data: Any, targets: bool = True, state: State | None = None
+) -> tuple[samples.Dataset, State]:
+    """Return data that is checked, and the network's state, which it fits.
+
+    The state comes last: data may be objects that run code, of which the network is to be seen as
+    it leaves it.
+    """
+    data = samples.dataset(data, net._sizes(), "data", targets=targets)
+    state = net._checked() if state is None else state
+    samples.fit(data, state[0].sizes, "data", targets=targets)
+    return data, state
+
+
 def by_hand(net: Net, data: Any) -> tuple[int, Iterator[Nablas]]:
     """Return how many samples there are, and each one's gradient from ``net.backprop``."""
-    sizes = net._checked()[0].sizes
-    data = samples.dataset(data, sizes, "data")
-    return len(data), (net.backprop(x, y) for x, y in samples.pairs(data, sizes[-1]))
+    data, (layout, _, _) = looked_at(net, data)
+    return len(data), (net.backprop(x, y) for x, y in samples.pairs(data, layout.sizes[-1]))
 
 
 def divisor(reduction: Any, n: int, weights: Array | None) -> float:

@@ -1,0 +1,346 @@
+"""The entry points of the core: each refuses, by itself, an array that it would misread.
+
+The gates in front of them let no such array through; but user code runs between a gate and the
+core, and in other threads. What enters in one call is looked at together, in that call.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fastbp import network2
+from fastbp._dispatch import core
+
+pytestmark = pytest.mark.core
+
+SIZES, N, ROWS = [70, 9, 4, 3], 7, 3
+N_0 = SIZES[0]
+
+
+def aligned(n, dtype):
+    """Return n numbers that begin a line of memory."""
+    raw = np.zeros(n + core.ALIGNMENT, dtype)
+    start = -raw.ctypes.data % core.ALIGNMENT // raw.itemsize
+    return raw[start : start + n]
+
+
+class Given:
+    """Good arguments of every entry point, by name; the arrays of one call share no memory."""
+
+    def __init__(self, dtype):
+        rng = np.random.default_rng(0)
+        net = network2.Network(SIZES, dtype=dtype, random_state=0)
+        layout, biases, weights = net._checked()
+        self.layout, self.biases, self.weights = layout, biases, weights
+        self.table, self.itemsize = layout.table.copy(), layout.itemsize
+        self.params = layout.pack(biases, weights)
+        self.grads = layout.pack(biases, weights)
+        self.scratch, self.four, self.six = (
+            aligned(core.scratch_length(self.table, self.itemsize, ROWS, kinds, 1), dtype)
+            for kinds in (2, 4, 6)
+        )
+        self.X = rng.random((N, SIZES[0])).astype(dtype)
+        self.Y = rng.random((N, SIZES[-1])).astype(dtype)
+        self.order = rng.permutation(N).astype(np.intp)
+        self.sample_weight = rng.random(N).astype(dtype)
+        self.out = np.zeros((N, SIZES[-1]), dtype)
+        self.costs = np.zeros(N)
+        self.rates = np.array([0, 0.5, 0.5, 0])
+        self.moments = layout.state(2)
+        self.team = np.zeros(core.TEAM, np.intp)
+        self.starts, self.new_starts = np.zeros((2, N + 1), np.intp)
+        self.new_records = np.zeros(N * 2000, np.uint8)
+        assert core.compress(self.X, N_0, 0, N, self.starts, self.new_records) == N
+        self.records = self.new_records[: self.starts[-1] + core.ALIGNMENT].copy()
+        self.new_records[:] = 0
+        self.norms = np.zeros(N, dtype)
+        self.each = [np.zeros((N, n), dtype) for n in SIZES]
+        columns = [*SIZES[1:], *(n * m for m, n in pairwise(SIZES))]
+        self.gradients = [np.zeros((N, n), dtype) for n in columns]
+        self.by_inputs = np.zeros((N, SIZES[0]), dtype)
+        self.direction, self.product = (layout.pack(biases, weights) for _ in range(2))
+        self.block = aligned(self.params.size, dtype)
+        self.new_b, self.new_w = layout.fresh()
+
+    def arrays(self):
+        """Return every array, also those in lists."""
+        for value in vars(self).values():
+            if isinstance(value, list):
+                yield from value
+            elif isinstance(value, np.ndarray):
+                yield value
+
+    def run(self, kinds=2):
+        scratch = self.scratch if kinds == 2 else self.six
+        return core.Run(
+            self.table, self.params, scratch, kinds, ROWS, self.X, self.Y, self.order, 0, 1.0,
+            self.sample_weight,
+        )  # fmt: skip
+
+    def options(self):
+        return core.Options(
+            1.0, self.sample_weight, core.OPTIMIZERS["adam"], 0.0, 0.0, 0.0, 0.9, 0.99, 1e-8, False,
+            self.moments, self.rates, 0, 0, 0, self.costs,
+        )  # fmt: skip
+
+    def train(self, *more):
+        scratch = self.four if more and isinstance(more[0], core.Options) else self.scratch
+        core.train(
+            self.params, self.grads, self.table, scratch, ROWS, self.X, self.Y, self.order,
+            0, 4, 0, 0.1, 1.0, 1.0, *more,
+        )  # fmt: skip
+
+
+# Each entry, and the names of the arrays that it takes; those that it writes come second.
+ENTRIES = {
+    "forward": (
+        lambda g: core.forward(g.params, g.table, g.scratch, ROWS, g.X, 0, N, g.out),
+        ["params", "table", "X"], ["scratch", "out"],
+    ),
+    "train": (Given.train, ["table", "X", "Y", "order"], ["params", "grads", "scratch"]),
+    "train with options": (
+        lambda g: g.train(g.options()),
+        ["table", "X", "Y", "order", "sample_weight", "rates"],
+        ["params", "grads", "four", "moments", "costs"],
+    ),
+    "train with records": (
+        lambda g: g.train(None, g.records, g.starts), ["starts", "records"], ["params"],
+    ),
+    "compress": (
+        lambda g: core.compress(g.X, N_0, 0, N, g.new_starts, g.new_records),
+        ["X"], ["new_starts"],
+    ),
+    "abort": (lambda g: core.abort(g.team), [], ["team"]),
+    "Run.gradient": (
+        lambda g: g.run().gradient(g.grads, False, False, 1.0, g.norms),
+        ["params", "table", "X", "Y", "order", "sample_weight"], ["scratch", "grads", "norms"],
+    ),
+    "Run.norms": (
+        lambda g: g.run().norms(g.norms, False), ["params", "X", "Y", "order"], ["norms"],
+    ),
+    "Run.values": (lambda g: g.run().values(g.each, False), ["params", "X", "order"], ["each"]),
+    "Run.samples": (
+        lambda g: g.run().samples(g.gradients), ["params", "X", "Y", "order"], ["gradients"],
+    ),
+    "Run.pull": (
+        lambda g: g.run().pull(g.by_inputs, False), ["params", "X", "Y", "order"], ["by_inputs"],
+    ),
+    "Run.hessian": (
+        lambda g: g.run(6).hessian(g.direction, g.product, False),
+        ["params", "X", "Y", "order", "direction"], ["six", "product"],
+    ),
+    "pack": (
+        lambda g: core.pack(g.table, g.itemsize, g.biases, g.weights, g.block, False, False),
+        ["table"], ["block"],
+    ),
+    "unpack": (
+        lambda g: core.pack(g.table, g.itemsize, g.new_b, g.new_w, g.params, True, False),
+        ["table", "params"], [],
+    ),
+}  # fmt: skip
+
+
+def shorter(array):
+    return array[:-1].copy()
+
+
+def longer(array):
+    return np.concatenate([array, array[:1]])
+
+
+def another_type(array):
+    return array.astype(np.float16 if array.dtype.kind == "f" else np.int8)
+
+
+def strided(array):
+    return np.repeat(array, 2, axis=-1)[..., ::2]
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def beyond(array):
+    array = array.copy()
+    array[3] = N
+    return array
+
+
+def negative(array):
+    array = array.copy()
+    array[3] = -1
+    return array
+
+
+def in_one_dimension(array):
+    return array.reshape(-1).copy()
+
+
+def of_other_rows(array):
+    return array.reshape(-1, 1).copy()
+
+
+def unaligned(array):
+    return aligned(array.size + 1, array.dtype)[1:]
+
+
+FAULTS = [shorter, longer, another_type, strided, None]
+LENGTHS_OF_LISTS = {"one fewer": lambda arrays: arrays[1:], "one more": lambda a: [*a, a[0]]}
+BLOCKS = ("params", "grads", "scratch", "four", "six", "direction", "product", "block")
+
+
+def cases():
+    for entry, (_, read, written) in ENTRIES.items():
+        for name in (*read, *written):
+            faults = list(FAULTS)
+            if name in ("scratch", "four", "six", "records"):
+                faults.remove(longer)  # more room does no harm
+            if name == "records":  # bytes, of which there need not be any
+                faults = [shorter, strided]
+            if name == "order":  # of some samples, or of some twice, it is as good
+                faults = [another_type, strided, None, beyond, negative]
+            if name in ("sample_weight", "costs", "rates", "norms", "block") or entry == "unpack":
+                faults.remove(None)  # there need not be any
+            faults += [read_only] if name in written else []
+            faults += [in_one_dimension, of_other_rows] if name == "X" else []
+            faults += [unaligned] if name in BLOCKS else []
+            for fault in faults:
+                label = "none" if fault is None else fault.__name__
+                yield pytest.param(entry, name, fault, id=f"{entry}-{name}-{label}")
+            if name in ("each", "gradients"):
+                for label, fault in LENGTHS_OF_LISTS.items():
+                    yield pytest.param(entry, name, fault, id=f"{entry}-{name}-{label}")
+
+
+def put(given, name, fault):
+    """Put what the fault makes of an array, or of the last in a list, into its place."""
+    good = getattr(given, name)
+    if fault in LENGTHS_OF_LISTS.values():
+        bad = fault(good)
+    elif isinstance(good, list):
+        bad = [*good[:-1], None if fault is None else fault(good[-1])]
+    else:
+        bad = None if fault is None else fault(good)
+    setattr(given, name, bad)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("entry", "name", "fault"), list(cases()))
+def test_an_array_that_would_be_misread_is_refused(entry, name, fault, dtype):
+    """One array of another length, type, order or place, and nothing has been written."""
+    given = Given(dtype)
+    call = ENTRIES[entry][0]
+    put(given, name, fault)
+    before = [array.tobytes() for array in given.arrays() if array is not None]
+    with pytest.raises((TypeError, ValueError, BufferError)):
+        call(given)
+    assert [array.tobytes() for array in given.arrays() if array is not None] == before
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_good_arrays_are_taken(entry, dtype):
+    """The arguments of this table are good ones, and the entry writes what it says."""
+    given = Given(dtype)
+    before = {name: as_bytes(getattr(given, name)) for name in ENTRIES[entry][2]}
+    ENTRIES[entry][0](given)
+    for name, value in before.items():
+        assert as_bytes(getattr(given, name)) != value, name
+
+
+def as_bytes(value):
+    return b"".join(a.tobytes() for a in value) if isinstance(value, list) else value.tobytes()
+
+
+NUMBERS = {
+    "no rows": lambda g: core.forward(g.params, g.table, g.scratch, 0, g.X, 0, N, g.out),
+    "more rows than a block": lambda g: core.forward(
+        g.params, g.table, g.scratch, core.BLOCK_ROWS + 1, g.X, 0, N, g.out
+    ),
+    "a start below 0": lambda g: core.forward(g.params, g.table, g.scratch, 1, g.X, -1, N, g.out),
+    "a stop too far": lambda g: core.forward(g.params, g.table, g.scratch, 1, g.X, 0, N + 1, g.out),
+    "no batch": lambda g: core.train(
+        g.params, g.grads, g.table, g.scratch, 1, g.X, g.Y, g.order, 0, 0, 0, 0.1, 1.0, 1.0
+    ),
+    "a position below 0": lambda g: core.train(
+        g.params, g.grads, g.table, g.scratch, 1, g.X, g.Y, g.order, -1, 2, 0, 0.1, 1.0, 1.0
+    ),
+    "a part too far": lambda g: g.train(None, None, None, 2, 2, g.team),
+    "threads without a team": lambda g: g.train(None, None, None, 0, 2, None),
+    "records too far": lambda g: core.compress(g.X, N_0, 0, N + 1, g.starts, g.records),
+    "scratch of two kinds for six": lambda g: g.run().hessian(g.direction, g.product, False),
+    "columns too far": lambda g: core.columns((g.out,) * 3, 1, 3, 8, np.zeros(3, np.intp)),
+    "columns below 0": lambda g: core.columns((g.out,) * 3, -1, 3, 8, np.zeros(3, np.intp)),
+    "room for fewer columns": lambda g: core.columns(
+        (g.out,) * 3, 0, 3, g.itemsize, np.zeros(3, np.intp), np.zeros((2, 3), g.out.dtype)
+    ),
+    "a place too far": lambda g: core.lies([1, 2], [1, 2], np.array([0, 2])),
+    "a place too many": lambda g: core.lies([1, 2], [1, 2], np.array([0, 1, 1])),
+    "a card too far": lambda g: core.deal([1, 2], [1, 2], np.arange(2), np.array([0, 2])),
+    "a card too few": lambda g: core.deal([1, 2], [1, 2], np.arange(2), np.array([0])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", NUMBERS)
+def test_a_number_that_would_lead_outside_is_refused(wrong):
+    """Rows, positions, parts and places are held against the arrays of the same call."""
+    given = Given(np.float64)
+    before = [array.tobytes() for array in given.arrays()]
+    with pytest.raises((TypeError, ValueError)):
+        NUMBERS[wrong](given)
+    assert [array.tobytes() for array in given.arrays()] == before
+
+
+def resized(owner, view):
+    owner.resize(10**6, refcheck=False)
+
+
+def shrunk(owner, view):
+    owner.resize(1, refcheck=False)
+
+
+def replaced(owner, view):
+    owner.__setstate__((1, (3,), np.dtype(np.float64), False, b"\0" * 24))
+
+
+VIEWS = {
+    "the whole": lambda owner: owner.reshape(N, N_0),
+    "a view of a view": lambda owner: owner.reshape(N, N_0).view().reshape(N, N_0)[:],
+    "a subclass between": lambda owner: np.asarray(owner.reshape(N, N_0).view(np.matrix)),
+    "whole numbers": lambda owner: owner.view(np.int64).view(np.float64).reshape(N, N_0),
+    "dates": lambda owner: owner.view("M8[s]").view(np.float64).reshape(N, N_0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("change", [resized, shrunk, replaced])
+@pytest.mark.parametrize("view", VIEWS)
+def test_memory_that_its_owner_gave_back_is_not_read(view, change):
+    """An array whose owner was resized, behind the back of all views of it, is refused."""
+    owner = np.random.default_rng(0).random(N * N_0)
+    X = VIEWS[view](owner)
+    core.refuse_stale("X", X)
+    given = Given(np.float64)
+    given.X = X
+    ENTRIES["forward"][0](given)
+    given.out[:] = 0.5
+    change(owner, X)
+    calls = [call for call, read, written in ENTRIES.values() if "X" in read]
+    assert len(calls) >= 8
+    for call in calls:
+        with pytest.raises(ValueError, match="X: expected an array in its memory, got one whose"):
+            call(given)
+    with pytest.raises(ValueError, match="expected an array in its memory"):
+        core.all_finite(X)
+    assert (given.out == 0.5).all()
+
+
+def test_arrays_that_own_their_memory_may_be_resized():
+    """A copy, and an owner in its place, are as good as before."""
+    owner = np.random.default_rng(0).random((N, N_0))
+    view = owner.view()
+    for array in (owner, view, owner.copy(), owner[2:], owner[::-1], owner.T):
+        core.refuse_stale("X", array)
