@@ -69,6 +69,8 @@ def real_array(value: Any, where: str, words: str = "") -> NDArray[Any]:
     Both keep their precision; every other real type becomes float64. No copy is
     made of what already is such an array. ``words`` is the hint where there are some.
     """
+    if isinstance(value, np.ndarray):
+        core.refuse_stale(where, value)
     if type(value) is np.ndarray and value.dtype in (FLOAT32, FLOAT64) and value.flags.aligned:
         return value  # nearly always; the rest takes several microseconds
     value = unmasked(value, where)

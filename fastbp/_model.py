@@ -39,7 +39,8 @@ _MAKING_A_GUARD = threading.RLock()  # re-entrant: a signal handler may train a 
 # The guard of each network that has needed one, by its id, with the process that made it (a fork
 # has its own) and what removes it with the network. Not an attribute: vars(net) is the user's to
 # copy and to pickle, and a guard would travel along.
-_GUARDS: dict[int, tuple[int, threading.RLock, weakref.ref[Any]]] = {}
+_Guard = tuple[int, threading.RLock, weakref.ref[Any]]
+_GUARDS: dict[int, _Guard] = {}
 
 
 def _after_fork() -> None:
@@ -59,6 +60,20 @@ def _private(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 def _read(done: bool) -> None:
     if not done:
         raise RuntimeError("weights or biases were changed in the midst of a call")
+
+
+def _plus(totals: Arrays, factor: float, nablas: Any, where: str) -> Arrays:
+    """Return the sums of arrays and a user's own, times a factor, layer by layer."""
+    if len(nablas) != len(totals):
+        raise ValueError(text(where, f"an array for each of {len(totals)} layers", len(nablas)))
+    sums = []
+    for l, (total, nabla) in enumerate(zip(totals, nablas, strict=True)):
+        try:
+            sums.append(total + factor * nabla)
+        except ValueError:
+            expected = f"shape {total.shape}"
+            raise ValueError(text(f"{where}[{l}]", expected, np.shape(nabla))) from None
+    return sums
 
 
 class Shipped:
@@ -231,15 +246,20 @@ class Model:
 
     def _writing(self) -> _Writing:
         """Hold the network for a call that changes it; re-entrant, but never waiting."""
-        key, process = id(self), os.getpid()
+        found = _GUARDS.get(id(self))
+        if found is None or found[0] != os.getpid():
+            found = self._new_guard()
+        return _Writing(found[1])
+
+    def _new_guard(self) -> _Guard:
         # Made at the first call: a user's __init__ may not call ours, nor does unpickling.
+        key, process = id(self), os.getpid()
         with _MAKING_A_GUARD:
-            made_by, guard, _ = _GUARDS.get(key, (None, None, None))
-            if guard is None or made_by != process:
-                guard = threading.RLock()
+            found = _GUARDS.get(key)
+            if found is None or found[0] != process:
                 gone = weakref.ref(self, lambda _: _GUARDS.pop(key, None))
-                _GUARDS[key] = process, guard, gone
-        return _Writing(guard)
+                found = _GUARDS[key] = process, threading.RLock(), gone
+            return found
 
     def _sizes(self) -> tuple[int, ...]:
         given, checked = self._given
@@ -356,6 +376,7 @@ class Model:
             zs.append(np.dot(w, activations[-1]) + b)
             activations.append(f.value(zs[-1]))
         delta = output_delta(zs[-1], activations[-1], y)  # BP1
+        layout.check(biases, weights)  # a user's function may have changed them in place
         nabla_b, nabla_w = [delta], [np.dot(delta, activations[-2].T)]  # BP3, BP4
         for l in range(2, len(layout.sizes)):
             delta = np.dot(weights[-l + 1].T, delta) * functions[-l].prime(zs[-l])  # BP2
@@ -473,13 +494,13 @@ class Model:
             if max_norm < math.inf:
                 size = math.sqrt(sum(float(np.sum(nabla**2)) for nabla in (*nabla_b, *nabla_w)))
                 factor = max_norm / size if size > max_norm else 1.0
-            sum_b = [total + factor * nabla for total, nabla in zip(sum_b, nabla_b, strict=True)]
-            sum_w = [total + factor * nabla for total, nabla in zip(sum_w, nabla_w, strict=True)]
+            sum_b = _plus(sum_b, factor, nabla_b, "backprop(...)[0]")
+            sum_w = _plus(sum_w, factor, nabla_w, "backprop(...)[1]")
         step = eta / len(pairs)
         layout, biases, weights = self._checked()  # a user's backprop may have changed them
         with np.errstate(over="ignore", invalid="ignore"):  # looked at below
-            new_b = [b - step * nabla for b, nabla in zip(biases, sum_b, strict=True)]
-            new_w = [decay * w - step * nabla for w, nabla in zip(weights, sum_w, strict=True)]
+            new_b = _plus(biases, -step, sum_b, "backprop(...)[0]")
+            new_w = _plus([decay * w for w in weights], -step, sum_w, "backprop(...)[1]")
             new_b, new_w = ([a.astype(self.dtype) for a in arrays] for arrays in (new_b, new_w))
         if not all(_checks.all_finite(a) for a in new_b + new_w):
             raise training.diverged(None, 0, eta, training.advice(decay))
@@ -501,16 +522,11 @@ class Model:
     def _commit(self, biases: Arrays, weights: Arrays) -> None:
         """Publish a new state; arrays taken earlier keep their values."""
         cls, own = type(self), vars(self)
-        if (
-            cls.__setattr__ is not object.__setattr__
-            or hasattr(cls, "weights")
-            or hasattr(cls, "biases")
-        ):
-            # A user's class says what it is to set these: as the book's program does.
-            self.weights, self.biases = weights, biases
-            return
-        before = own.get("biases"), own.get("weights")
-        # One call, so that another thread sees one whole state; what was there ends after it, as
-        # its end may run code of the user's.
-        own.update(biases=biases, weights=weights)
-        del before
+        before = own.get("biases"), own.get("weights")  # whose end may run code: not within
+        plain = None not in before or not (hasattr(cls, "biases") or hasattr(cls, "weights"))
+        if plain and cls.__setattr__ is object.__setattr__:
+            own.update(biases=biases, weights=weights)  # one step, for readers in other threads
+            if self.biases is biases and self.weights is weights:
+                return
+        # A user's class says what it is to set these.
+        self.weights, self.biases = weights, biases

@@ -454,16 +454,16 @@ class Network(Model):
         fn, sizes, n = self.cost.fn, self._sizes(), len(data)
         cost, weights = np.inf, self.weights
         if self._shipped.overridden(self, "feedforward", "sigmoid"):
-            one_hot = convert or _has_labels(data)
-            cost = sum(
-                fn(self.feedforward(x), vectorized_result(y, sizes[-1]) if one_hot else y) / n
-                for x, y in data
-            )
+            if convert or _has_labels(data):
+                labels = samples.labels([y for _, y in data], sizes[-1], "data")
+                columns = (vectorized_result(label, sizes[-1]) for label in labels)
+                data = zip((x for x, _ in data), columns, strict=True)
+            cost = sum(_cost(fn, self.feedforward(x), y) / n for x, y in data)
         else:
             data = samples.gate(data, sizes, "data", y="labels" if convert else "columns")
             state = self._checked()  # one for outputs and weights, though another thread may train
             sizes, weights = state[0].sizes, state[2]
-            samples.fit(data, sizes, "data")
+            samples.fit(data, sizes, "data", targets=True)
             A = self._outputs(data.X, state=state).astype(np.float64, copy=False)
             Y = samples.targets(data, sizes[-1], _checks.FLOAT64)
             if fn in _SUMMING_FUNCTIONS:
@@ -723,6 +723,17 @@ def _compiled(cost: Any) -> str | None:
     """Return the core's name of a cost whose ``delta`` is one of ours, else None."""
     delta = cost.delta
     return next((name for function, name in _COMPILED_DELTAS if function is delta), None)
+
+
+def _cost(fn: Callable[[Any, Any], Any], a: Any, y: Any) -> Any:
+    """Return the cost of outputs of a user's own ``feedforward``."""
+    try:
+        return fn(a, y)
+    except ValueError:
+        if np.shape(a) == np.shape(y):
+            raise
+        expected = f"shape {np.shape(y)}, as the target has"
+        raise ValueError(text("feedforward(x)", expected, np.shape(a))) from None
 
 
 def _has_labels(data: Any) -> bool:

@@ -190,7 +190,7 @@ def gate(
     xs, ys = _unzip(data, where)
     X = _columns(xs, n_in, "input", lambda i: f"{where}[{i}][0]", check_finite)
     if y == "labels":
-        return Dataset._of(X, _labels(ys, n_out, lambda i: f"{where}[{i}][1]"))
+        return Dataset._of(X, labels(ys, n_out, where))
     return Dataset._of(X, _columns(ys, n_out, "output", lambda i: f"{where}[{i}][1]", check_finite))
 
 
@@ -391,9 +391,13 @@ def _shaped(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
     return array
 
 
-def _labels(values: Sequence[Any], n_out: int, where: Callable[[int], str]) -> NDArray[np.int64]:
-    """Return labels, each equal to an integer in any type, as integers below ``n_out``."""
-    labels = np.empty(len(values), np.int64)
+def labels(values: Sequence[Any], n_out: int, data: str) -> NDArray[np.int64]:
+    """Return labels of pairs, each equal to an integer in any type, as integers below ``n_out``."""
+    found = np.empty(len(values), np.int64)
+
+    def where(i: int) -> str:
+        return f"{data}[{i}][1]"
+
     for i, value in enumerate(values):
         if type(value) is int or isinstance(value, np.integer):
             label = int(value)
@@ -412,8 +416,8 @@ def _labels(values: Sequence[Any], n_out: int, where: Callable[[int], str]) -> N
         if not 0 <= label < n_out:
             hint = _count_hint([label, *filter(_is_whole, values)], n_out)
             raise ValueError(text(where(i), _label_range(n_out), label, hint))
-        labels[i] = label
-    return labels
+        found[i] = label
+    return found
 
 
 # -- arrays --------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.ref cimport PyObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
@@ -172,7 +173,7 @@ cdef int extent(array, uintptr_t* low, uintptr_t* high) except -1:
     return 0
 
 
-def refuse_stale(str where, array):
+cpdef int refuse_stale(str where, array) except -1:
     """Refuse a view of memory that its owner has given back since the view was made.
 
     ``resize(refcheck=False)`` of an array moves its memory, whoever else has a view of it.
@@ -180,7 +181,7 @@ def refuse_stale(str where, array):
     cdef uintptr_t low, high, first, last
     owner = array.base
     if not isinstance(owner, NDARRAY):
-        return
+        return 0
     extent(array, &low, &high)
     while isinstance(owner, NDARRAY):
         extent(owner, &first, &last)
@@ -188,6 +189,7 @@ def refuse_stale(str where, array):
             hint = "resize a copy"
             raise ValueError(text(where, "an array in its memory", "one whose owner was resized", hint))
         owner = owner.base
+    return 0
 
 
 cdef inline Py_ssize_t length(const Py_buffer* order) noexcept:

@@ -9,9 +9,15 @@
 from libc.stdlib cimport calloc, free, malloc
 
 
+cdef struct Memory:
+    PyObject* owner  # the array whose memory was looked at last; NULL: none yet
+    uintptr_t low
+    uintptr_t high
+
+
 cdef bint hold(
-    array, Py_ssize_t n, Py_ssize_t m, Py_ssize_t itemsize, Py_buffer* view
-) noexcept:
+    array, Py_ssize_t n, Py_ssize_t m, Py_ssize_t itemsize, Py_buffer* view, Memory* last
+) except -1:
     """Hold an array that a kernel can read, (n, m); of either type if itemsize is 0."""
     if type(array) is not NDARRAY:
         return False
@@ -19,6 +25,7 @@ cdef bint hold(
         PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
     except Exception:  # not contiguous, or of a type that no buffer has
         return False
+    refuse_stale_part(array, view, last)
     return (
         view.ndim == 2
         and view.shape[0] == n
@@ -30,11 +37,28 @@ cdef bint hold(
     )
 
 
-cdef bint hold_layers(
-    arrays, bint weights, const Few* few, Py_buffer* views
-) noexcept:
+cdef int refuse_stale_part(array, const Py_buffer* view, Memory* last) except -1:
+    """Do as ``refuse_stale``. Most columns are parts of one array, which is looked at once."""
+    owner = array.base
+    if owner is None:
+        return 0
+    if (
+        <PyObject*> owner != last.owner
+        or <uintptr_t> view.buf < last.low
+        or <uintptr_t> view.buf + <uintptr_t> view.len > last.high
+    ):
+        refuse_stale("array", array)
+        last.owner = NULL
+        if type(owner) is NDARRAY and owner.base is None:
+            extent(owner, &last.low, &last.high)
+            last.owner = <PyObject*> owner
+    return 0
+
+
+cdef bint hold_layers(arrays, bint weights, const Few* few, Py_buffer* views) except -1:
     """Hold the biases or the weights of all layers."""
     cdef const Layer* layer
+    cdef Memory last = Memory(NULL, 0, 0)
     cdef Py_ssize_t l
     if type(arrays) is not list or len(<list> arrays) != few.last:
         return False
@@ -42,13 +66,13 @@ cdef bint hold_layers(
         layer = few.layers + l + 1
         if not hold(
             (<list> arrays)[l], layer.fan_out, layer.fan_in if weights else 1, few.itemsize,
-            views + l,
+            views + l, &last,
         ):  # fmt: skip
             return False
     return True
 
 
-cdef bint hold_parameters(biases, weights, const Few* few) noexcept:
+cdef bint hold_parameters(biases, weights, const Few* few) except -1:
     """Hold biases and weights, where ``few`` has its buffers."""
     cdef Py_buffer* views = <Py_buffer*> few.held
     return hold_layers(biases, False, few, views) and hold_layers(
@@ -77,10 +101,12 @@ cdef void release(const Few* few, Py_ssize_t per_layer, Py_ssize_t more) noexcep
     free(<void*> few.held)
 
 
-cdef void* scratch_for(Few* few, Py_ssize_t units) noexcept:
+cdef void* scratch_for(Few* few, Py_ssize_t units) except NULL:
     """Allocate scratch for the activations of so many samples; return what is to be freed."""
     cdef const Layer* last = few.layers + few.last
     cdef void* memory = malloc(units * (last.unit + last.width) * few.itemsize + LINE)
+    if memory == NULL:
+        raise MemoryError
     few.scratch = <void*> ((<uintptr_t> memory + LINE - 1) // LINE * LINE)
     return memory
 
@@ -96,24 +122,23 @@ def feedforward(
     """Compute the output activations of one sample; return whether all could be read."""
     cdef Few few = few_of(layout, itemsize, 2, 2)
     cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
+    cdef Memory last = Memory(NULL, 0, 0)
     cdef void* memory = NULL
-    cdef bint good, short_of_memory = False
+    cdef bint good
     few.x, few.n = view, 1
-    good = (
-        hold_parameters(biases, weights, &few)
-        and hold(x, few.layers[0].fan_out, 1, 0, view)
-        and hold(out, few.layers[few.last].fan_out, 1, itemsize, view + 1)
-    )
-    if good:
-        memory = scratch_for(&few, 1)
-        short_of_memory = memory == NULL
-    if memory != NULL:
-        with nogil:
-            good = kernels.few_forward(&few, view[1].buf)
-    release(&few, 2, 2)
-    free(memory)
-    if short_of_memory:
-        raise MemoryError
+    try:
+        good = (
+            hold_parameters(biases, weights, &few)
+            and hold(x, few.layers[0].fan_out, 1, 0, view, &last)
+            and hold(out, few.layers[few.last].fan_out, 1, itemsize, view + 1, &last)
+        )
+        if good:
+            memory = scratch_for(&few, 1)
+            with nogil:
+                good = kernels.few_forward(&few, view[1].buf)
+    finally:
+        release(&few, 2, 2)
+        free(memory)
     return good
 
 
@@ -138,8 +163,9 @@ def backprop(
     cdef Py_ssize_t n, n_in, n_out, i
     cdef Py_buffer* results
     cdef Py_buffer* view
+    cdef Memory last_x = Memory(NULL, 0, 0), last_y = last_x
     cdef void* memory = NULL
-    cdef bint good, short_of_memory = False
+    cdef bint good
     cdef int result = -1
     if type(pairs) is not list:
         return None
@@ -150,32 +176,30 @@ def backprop(
     few.x = view = results + 2 * few.last
     few.stride, few.n = 2, n
     few.cost, few.scale, few.add, few.decay = cost, scale, add, decay
-    good = (
-        hold_parameters(biases, weights, &few)
-        and hold_layers(new_b, False, &few, results)
-        and hold_layers(new_w, True, &few, results + few.last)
-    )
-    for i in range(n):
-        if not good:
-            break
-        pair = (<list> pairs)[i]
+    try:
         good = (
-            type(pair) is tuple
-            and len(<tuple> pair) == 2
-            and hold((<tuple> pair)[0], n_in, 1, 0, view)
-            and hold((<tuple> pair)[1], n_out, 1, 0, view + 1)
+            hold_parameters(biases, weights, &few)
+            and hold_layers(new_b, False, &few, results)
+            and hold_layers(new_w, True, &few, results + few.last)
         )
-        view += 2
-    if good:
-        memory = scratch_for(&few, 2 * n)
-        short_of_memory = memory == NULL
-    if memory != NULL:
-        with nogil:
-            result = kernels.few_gradient(&few)
-    release(&few, 4, 2 * n)
-    free(memory)
-    if short_of_memory:
-        raise MemoryError
+        for i in range(n):
+            if not good:
+                break
+            pair = (<list> pairs)[i]
+            good = (
+                type(pair) is tuple
+                and len(<tuple> pair) == 2
+                and hold((<tuple> pair)[0], n_in, 1, 0, view, &last_x)
+                and hold((<tuple> pair)[1], n_out, 1, 0, view + 1, &last_y)
+            )
+            view += 2
+        if good:
+            memory = scratch_for(&few, 2 * n)
+            with nogil:
+                result = kernels.few_gradient(&few)
+    finally:
+        release(&few, 4, 2 * n)
+        free(memory)
     return None if result < 0 else result == 1
 
 
@@ -200,17 +224,19 @@ def pack(
     if block is not None:
         start = aligned(address("block", block, itemsize, n_params(layers, last), not back))
     few = few_of(layout, itemsize, 2, 0)
-    good = hold_parameters(biases, weights, &few)
-    if good:
-        with nogil:
-            if search:
-                for i in range(2 * few.last):
-                    good = good and kernels.finite(
-                        itemsize, few.held[i].len // itemsize, few.held[i].buf
-                    )
-            if start != NULL:
-                kernels.pack(&few, back, start)
-    release(&few, 2, 0)
+    try:
+        good = hold_parameters(biases, weights, &few)
+        if good:
+            with nogil:
+                if search:
+                    for i in range(2 * few.last):
+                        good = good and kernels.finite(
+                            itemsize, few.held[i].len // itemsize, few.held[i].buf
+                        )
+                if start != NULL:
+                    kernels.pack(&few, back, start)
+    finally:
+        release(&few, 2, 0)
     return good
 
 
@@ -222,17 +248,19 @@ def columns(tuple values, Py_ssize_t start, Py_ssize_t size, Py_ssize_t itemsize
     cdef Py_buffer target = look(at, sizeof(Py_ssize_t), True), view
     cdef Py_ssize_t i, n = length(&target)
     cdef char* copy = NULL
-    cdef bint good = True
+    cdef Memory last = Memory(NULL, 0, 0)
     if not 0 <= start <= len(values) - n:
         refuse_length("values", start + n, len(values))
     if rows is not None:
         copy = <char*> address("rows", rows, itemsize, n * size, True)
     for i in range(n):
         memset(&view, 0, sizeof(view))
-        good = good and hold(values[start + i], size, 1, itemsize, &view)
-        if good:
+        try:
+            if not hold(values[start + i], size, 1, itemsize, &view, &last):
+                return False
             (<Py_ssize_t*> target.buf)[i] = <Py_ssize_t> view.buf
             if copy != NULL:
                 memcpy(copy + i * view.len, view.buf, view.len)
-        PyBuffer_Release(&view)
-    return good
+        finally:
+            PyBuffer_Release(&view)
+    return True

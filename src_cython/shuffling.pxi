@@ -1,7 +1,6 @@
 # The shuffles of Python's `random`, drawn from its own generator. The doors here move
 # Python objects, but call none between looking at a list and writing to it.
 
-from cpython.ref cimport PyObject
 from libc.stdint cimport uint32_t
 
 cdef extern from "Python.h":
