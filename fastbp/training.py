@@ -83,11 +83,12 @@ def run(
             if order is None:  # a user's shuffle has put in new samples
                 deck = deck.anew()
                 order = np.arange(len(deck.dealt), dtype=np.intp)
-            fitted.fit(deck, net._layout())  # first: samples may be objects that run code
+            layout = net._layout()
+            layout.refuse_other(fixed or layout)
+            fitted.fit(deck, layout)  # before the parameters: samples may be objects that run code
             fitted.compress()
             layout, biases, weights = net._checked(finite=True)
-            if fixed is not None:
-                layout.refuse_other(fixed)
+            layout.refuse_other(fixed or layout)
             fitted.fit(deck, layout)
             block = layout.pack(biases, weights)
             try:
