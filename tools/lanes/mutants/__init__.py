@@ -37,6 +37,8 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 
 # Who should notice, the most specific first.
 TESTS = {
+    "src_cython/core.pyx": ["entry_points"],
+    "src_cython/gradient_doors.pxi": ["entry_points"],
     "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
     "src_cython/functions.pxi": ["training", "gradient_forms", "tiny"],
     "src_cython/gradients.pxi": ["gradient_forms", "sparse", "training"],
@@ -56,8 +58,8 @@ TESTS = {
         "threads",
         "interrupts",
     ],
-    "src_cython/public_arrays.pxi": ["few", "bad_input", "contract"],
-    "src_cython/shuffling.pxi": ["shuffling"],
+    "src_cython/public_arrays.pxi": ["few", "entry_points", "bad_input", "contract", "user_hooks"],
+    "src_cython/shuffling.pxi": ["shuffling", "entry_points"],
     "src_cython/simd_vector.h": [
         "equivalence",
         "sparse",
@@ -81,8 +83,16 @@ TESTS = {
         "user_code",
         "gradient_forms",
         "training",
+        "user_hooks",
     ],
-    "fastbp/parameters.py": ["bad_input", "equivalence", "few", "training", "user_code"],
+    "fastbp/parameters.py": [
+        "bad_input",
+        "equivalence",
+        "few",
+        "training",
+        "user_code",
+        "user_hooks",
+    ],
     "fastbp/training.py": [
         "records",
         "divergence",

@@ -707,4 +707,84 @@ BUGS = {
         "src_cython/functions.pxi",
         [("            times_line(slope, delta)\n", "            pass\n")],
     ),
+    "entry: a block of any length": (
+        "src_cython/core.pyx",
+        [
+            (
+                "    if view.len != n * view.itemsize:\n        refuse_length(where, n, view.len // view.itemsize)\n",
+                "",
+            )
+        ],
+    ),
+    "entry: scratch of any length": (
+        "src_cython/core.pyx",
+        [("    if view.len < (values + parts * turned) * run.itemsize:\n", "    if False:\n")],
+    ),
+    "entry: any order": (
+        "src_cython/core.pyx",
+        [
+            (
+                '    if not good:\n        raise ValueError(text("order"',
+                '    if False:\n        raise ValueError(text("order"',
+            )
+        ],
+    ),
+    "entry: inputs of another width": (
+        "src_cython/core.pyx",
+        [("good = view.ndim == 2 and view.shape[1] == n_0", "good = True")],
+    ),
+    "entry: an address at which no line begins": (
+        "src_cython/core.pyx",
+        [("    if <uintptr_t> start % LINE:\n", "    if False:\n")],
+    ),
+    "entry: memory that its owner gave back": (
+        "src_cython/core.pyx",
+        [("        if low < first or high > last:\n", "        if False:\n")],
+    ),
+    "entry: records of any length": (
+        "src_cython/core.pyx",
+        [("        if view.len < run.inputs.starts[n] + LINE:", "        if False:")],
+    ),
+    "entry: more rows than a block": (
+        "src_cython/core.pyx",
+        [("    if not (1 <= rows <= BLOCK and 0 <= part < parts):\n", "    if False:\n")],
+    ),
+    "entry: any range of samples": (
+        "src_cython/core.pyx",
+        [("    if not 0 <= start <= stop <= n:\n", "    if False:\n")],
+    ),
+    "entry: rows of results of another width": (
+        "src_cython/gradient_doors.pxi",
+        [("view.shape[0] == run.n and view.shape[1] == width", "True")],
+    ),
+    "entry: scratch of two kinds for a Hessian": (
+        "src_cython/gradient_doors.pxi",
+        [("        if self.kinds < 6:\n", "        if False:\n")],
+    ),
+    "entry: fewer results than layers": (
+        "src_cython/gradient_doors.pxi",
+        [("    if len(arrays) != n:\n", "    if False:\n")],
+    ),
+    "columns: beyond the tuple": (
+        "src_cython/public_arrays.pxi",
+        [("    if not 0 <= start <= len(values) - n:\n", "    if False:\n")],
+    ),
+    "columns: parts of memory that was given back": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                '        refuse_stale("array", array)\n        last.owner = NULL',
+                "        last.owner = NULL",
+            )
+        ],
+    ),
+    "places beyond the cards": (
+        "src_cython/shuffling.pxi",
+        [
+            (
+                '        raise ValueError(text("order", f"indices',
+                '        good or ValueError(text("order", f"indices',
+            )
+        ],
+    ),
 }

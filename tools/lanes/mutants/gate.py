@@ -90,7 +90,7 @@ BUGS = {
     ),
     "targets of another width are taken": (
         "fastbp/samples.py",
-        [("            if rows.Y.shape[1] != n_out:\n", "            if False:\n")],
+        [("    elif targets and data.Y.shape[1] != sizes[-1]:\n", "    elif False:\n")],
     ),
     "labels are not looked at": (
         "fastbp/samples.py",
@@ -105,8 +105,8 @@ BUGS = {
         "fastbp/samples.py",
         [
             (
-                '            if y == "labels":\n                hint',
-                "            if False:\n                hint",
+                '        if y == "labels" and not rows.has_labels:\n',
+                "        if False:\n",
             )
         ],
     ),
@@ -248,14 +248,33 @@ BUGS = {
         [
             (
                 "        if not core.pack(self.table, self.itemsize, biases, weights, block, False, False):\n"
-                '            raise RuntimeError("weights or biases were changed while they were looked at")\n',
+                '            raise RuntimeError("weights or biases were changed in the midst of a call")\n',
                 "        core.pack(self.table, self.itemsize, biases, weights, block, False, False)\n",
             )
         ],
     ),
     "the scratch of a block has no room for all kinds": (
         "fastbp/parameters.py",
-        [("start + kinds * rows * self.units", "start + 2 * rows * self.units")],
+        [("self.itemsize, rows, kinds, parts)", "self.itemsize, rows, 2, parts)")],
+    ),
+    "a run goes on with another layout": (
+        "fastbp/parameters.py",
+        [("            if now != before:\n", "            if False:\n")],
+    ),
+    "a number is no target of one output": (
+        "fastbp/samples.py",
+        [("array.shape in ((), (1,)):", "array.shape in ((2,),):")],
+    ),
+    "numbers of one output are labels to gradients": (
+        "fastbp/samples.py",
+        [("    if sizes[-1] > 1 and not isinstance", "    if not isinstance")],
+    ),
+    "a Dataset does not look whether its memory is still there": (
+        "fastbp/samples.py",
+        [
+            ('        core.refuse_stale("X", self._X)\n', ""),
+            ('        core.refuse_stale("Y", self._Y)\n', ""),
+        ],
     ),
     "scratch lies over the blocks": (
         "fastbp/parameters.py",
