@@ -222,7 +222,7 @@ def pack(
     cdef void* start = NULL
     cdef bint good
     if block is not None:
-        start = aligned(address("block", block, itemsize, n_params(layers, last), not back))
+        start = address("block", block, itemsize, n_params(layers, last), not back)
     few = few_of(layout, itemsize, 2, 0)
     try:
         good = hold_parameters(biases, weights, &few)
