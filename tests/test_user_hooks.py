@@ -138,11 +138,11 @@ class Column:
     """A column that runs code of the user's when it is made an array."""
 
     def __init__(self, array, hook):
-        self.array, self.hook = array, hook
+        self.array, self.hook = array.copy(), hook  # the hook may give its memory back
 
     def __array__(self, dtype=None, copy=None):
         self.hook()
-        return self.array.copy()
+        return self.array
 
 
 class Path:
