@@ -71,7 +71,7 @@ def train(
         mini-batches and of the data. The book's ``lmbda`` is n l2.
     alpha : float
         The summed cost of a mini-batch is that of its samples plus alpha / 2 sum w^2, as
-        scikit-learn has it; of one that weighs m it counts as l2 = alpha / m.
+        scikit-learn has it; of one that weighs m it counts as l2 = alpha / m, of m = 0 as none.
     dropout : float, or one for each hidden layer
         The part of the hidden activations that is set to 0 in training; the others are scaled
         up (Srivastava et al., 2014).
@@ -87,8 +87,9 @@ def train(
         Of the validation data, (n, n_L) both, the higher the better; what is judged by it
         instead of the accuracy: early stopping and schedules.
     evaluate : bool
-        Whether to look at the training data after each epoch too. False: their cost is that
-        of each mini-batch before its step, which costs no time, and accuracy is not counted.
+        Whether to look at the training data after each epoch too. False: their cost is the mean
+        of the mini-batches' costs, each with its penalties before its step, which costs little
+        time, and accuracy is not counted.
     early_stopping : int or EarlyStopping, optional
         End after so many epochs without improvement, with the best parameters.
     callbacks : functions of (net, history)

@@ -19,7 +19,8 @@ class History(dict[str, list[Any]]):
     """A list for each quantity, with a value for each epoch.
 
     ``cost``, ``accuracy``: of the training data after the epoch, the cost as a sample's mean
-    with the penalties of the weights; ``validation_cost``, ``validation_accuracy``,
+    with the penalties of the weights (with ``evaluate=False``: of each mini-batch before its
+    step); ``validation_cost``, ``validation_accuracy``,
     ``validation_score``: of the validation data, without penalties, the last as ``train`` was
     told; ``eta``: the learning rate; ``seconds``: since the start. Accuracies are fractions, and
     counted where there are classes. What is not counted is an empty list.

@@ -50,17 +50,6 @@ class Objective:
                 added += 0.5 * l2 * float(np.square(w, dtype=np.float64).sum())
         return added
 
-    def running(self, each: Array, order: NDArray[np.intp], batch: int) -> float:
-        """Return the mean cost of an epoch's mini-batches, from each sample's before its step."""
-        if self.weights is None:
-            return float(each.mean())
-        weights = self.weights[order].astype(np.float64)
-        starts = np.arange(0, len(order), batch)
-        totals = np.add.reduceat(weights, starts)
-        sums = np.add.reduceat(weights * each, starts)
-        means = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
-        return float(np.average(means, weights=np.diff([*starts, len(order)])))
-
     def judge(
         self, block: Array, data: Dataset, weights: Array | None, score: Score | None = None
     ) -> tuple[float, float | None]:

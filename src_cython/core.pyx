@@ -330,8 +330,8 @@ cdef class Options:
     of OPTIMIZERS; l1, l2: penalties of the weights; alpha: of a whole mini-batch; first, second,
     epsilon, hat: the optimizer's numbers; moments: one or two blocks, or None; rates: of
     dropout, by layer from the input on, or None; seed: of dropout; updates, drawn: steps and
-    samples before this epoch; costs (n,): where each sample's cost goes, in the order of the
-    epoch, or None.
+    samples before this epoch; costs (n,) or None: OUT the cost of each sample in the order of the
+    epoch, weighted and with penalties, so that their mean over a mini-batch is its cost.
     """
 
     cdef double max_norm

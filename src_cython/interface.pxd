@@ -143,7 +143,9 @@ cdef struct Steps:
     Py_ssize_t parts  # threads that do this at once, all alike
     Py_ssize_t* team  # where these meet
     double max_norm  # of a sample's gradient; what is longer is scaled down to it
-    double* costs  # where the cost of each sample of the order goes; NULL: nowhere
+    # OUT the cost of each sample of the order before its step, weighted and with penalties, so that
+    # their mean over a mini-batch is its cost; NULL: not asked for.
+    double* costs
     Rule rule
     Dropout dropout
 

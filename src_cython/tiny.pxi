@@ -16,7 +16,11 @@ cdef inline Py_ssize_t line_of(real* kind) noexcept nogil:
 
 
 cdef bint is_tiny(const Pass* run, const Steps* steps, real* kind) noexcept nogil:
-    """Whether these are plain steps of one sample each, through layers of one line each."""
+    """Whether these are plain steps of one sample each, through layers of one line each.
+
+    A cost with penalties takes all weights as they are before the step, which are never in memory
+    at once here.
+    """
     cdef Py_ssize_t l
     for l in range(run.last + 1):
         if run.layers[l].width != line_of(kind):
@@ -25,6 +29,7 @@ cdef bint is_tiny(const Pass* run, const Steps* steps, real* kind) noexcept nogi
         run.last < MOST_LAYERS and run.weights == NULL and steps.batch == 1 and steps.parts == 1
         and steps.rule.optimizer == PLAIN and steps.rule.l1 == 0 and steps.max_norm == INFINITY
         and steps.dropout.rates == NULL
+        and (steps.costs == NULL or steps.rule.l2 == 0 and steps.rule.alpha == 0)
     )  # fmt: skip
 
 

@@ -26,10 +26,10 @@ PAIRS = [(cost, output) for cost, outputs in OUTPUTS.items() for output in outpu
 FAR = 1e300  # a norm
 
 
-def options(max_norm=np.inf, alpha=0.0, costs=None):
+def options(max_norm=np.inf, l2=0.0, alpha=0.0, costs=None):
     """Return what the core is told beyond plain steps."""
     return core.Options(
-        max_norm, None, core.OPTIMIZERS["sgd"], 0.0, 0.0, alpha, 0.0, 0.0, 0.0, False, None,
+        max_norm, None, core.OPTIMIZERS["sgd"], 0.0, l2, alpha, 0.0, 0.0, 0.0, False, None,
         None, 0, 0, 0, costs,
     )  # fmt: skip
 
@@ -79,17 +79,22 @@ class Net:
 def test_the_bits_are_those_of_blocks(
     dtype, sizes, wide, hidden, pair, decay, alpha, inputs, n, seed
 ):
-    """Of every activation and cost, with decay, of inputs of either type; costs as well."""
+    """Of every activation and cost, with decay, of inputs of either type; costs as well.
+
+    Costs with a penalty are not asked for: they are no matter of tiny steps.
+    """
     sizes = [size * LINE[dtype] // 8 for size in sizes] if wide else sizes
     activations = (hidden,) * (len(sizes) - 2) + (pair[1],)
     net = Net(sizes, dtype, activations, seed, n, inputs)
-    costs, right_costs = poisoned(n, np.float64), poisoned(n, np.float64)
+    costs, right_costs = (poisoned(n, np.float64) if alpha == 0 else None for _ in range(2))
     found, reached, tiny = net.train(pair[0], decay, alpha=alpha, costs=costs)
     right, _, in_blocks = net.train(pair[0], decay, alpha=alpha, costs=right_costs, max_norm=FAR)
     assert (tiny, in_blocks, reached) == (True, False, n)
     assert np.isfinite(right).all()
     assert found.tobytes() == right.tobytes()
-    assert costs.tobytes() == right_costs.tobytes()
+    if alpha == 0:
+        assert np.isfinite(costs).all()
+        assert costs.tobytes() == right_costs.tobytes()
 
 
 def test_every_activation_and_pair_is_met():
@@ -100,7 +105,7 @@ def test_every_activation_and_pair_is_met():
 
 @both_dtypes
 def test_other_layers_and_steps_go_through_blocks(dtype):
-    """A layer of more than a line, a ninth layer, a second sample or a thread is seen."""
+    """A layer of more than a line, a ninth layer, a second sample, a cost's penalty is seen."""
     line = LINE[dtype]
     assert Net([line] * 8, dtype).train()[2]
     assert not Net([3] * 9, dtype).train()[2]
@@ -110,6 +115,10 @@ def test_other_layers_and_steps_go_through_blocks(dtype):
         assert not Net(sizes, dtype).train()[2]
     assert not Net([2, 3, 1], dtype).train(batch=2)[2]
     assert not Net([2, 3, 1], dtype).train(max_norm=1.0)[2]
+    costs = np.empty(40)
+    assert Net([2, 3, 1], dtype).train(costs=costs)[2]
+    assert not Net([2, 3, 1], dtype).train(costs=costs, alpha=0.1)[2]
+    assert not Net([2, 3, 1], dtype).train(costs=costs, l2=0.1)[2]
 
 
 @both_dtypes

@@ -315,33 +315,78 @@ def test_a_shuffle_of_ones_own():
     assert (theta == gradients.flatten(net)).all()
 
 
+def assert_costs_before_each_step(begin, data, batch, weights, penalties, **options):
+    """The cost in the history is that of each mini-batch, with penalties, before its step.
+
+    The second mini-batch weighs nothing, and has no cost but those of l1 and l2.
+    """
+    l1, l2, alpha = penalties
+    options |= {"l1": l1, "l2": l2, "alpha": alpha, "epochs": 1, "mini_batch_size": batch}
+    order, each = np.random.default_rng(2).permutation(len(data)), []
+    weights[order[batch : 2 * batch]] = 0
+
+    def reorder(rows):
+        rows[:] = order
+
+    for start in range(0, len(data), batch):
+        before, done, rows = begin(), order[:start], order[start : start + batch]
+        if start:
+            fastbp.train(
+                before, data[done], sample_weight=weights[done], shuffle=False, **options
+            )  # fmt: skip
+        total, costs = weights[rows].sum(), gradients.per_sample_costs(before, data[rows])
+        cost = np.average(costs, weights=weights[rows]) if total else 0.0
+        shared = l2 + (alpha / total if total else 0.0)
+        for w in before.weights:
+            w = w.astype(np.float64)
+            cost += l1 * np.abs(w).sum() + shared / 2 * (w**2).sum()
+        each += [cost] * len(costs)
+    net = begin()
+    (found,) = fastbp.train(
+        net, data, sample_weight=weights, shuffle=reorder, evaluate=False, **options
+    )["cost"]  # fmt: skip
+    assert found == pytest.approx(np.mean(each), rel=RUNNING_COST[net.dtype.type])
+    return found
+
+
 @both_dtypes
-@pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize(("hidden", "output", "cost"), PAIRS[::6] + PAIRS[-1:])
-def test_the_cost_of_mini_batches(hidden, output, cost, n_threads, dtype, monkeypatch):
-    """Without a look after the epoch, the cost is that of each mini-batch before its step."""
+def test_the_cost_of_mini_batches(hidden, output, cost, dtype):
+    """It is that of the samples, by their weights, of every activation and cost."""
+    sizes, weights = [4, 6, 3], np.random.default_rng(0).uniform(0, 2, 95)
+    assert_costs_before_each_step(
+        lambda: network_of(sizes, hidden, output, cost, dtype), data_of(sizes, 95), 10, weights,
+        (0.01, 0.1, 0.3), optimizer=optimizers.SGD(eta=0.1),
+    )  # fmt: skip
+
+
+BATCHES = {
+    "the last is shorter": (95, 10),
+    "of one sample each": (9, 1),
+    "larger than a block": (350, 150),
+    "with pauses within": (3500, 1500),
+}
+
+
+@both_dtypes
+@pytest.mark.parametrize(("n", "batch"), BATCHES.values(), ids=BATCHES)
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "adamw"])
+@pytest.mark.parametrize("penalties", [(0.0, 0.2, 0.0), (0.05, 0.0, 2.0)], ids=["l2", "l1, alpha"])
+def test_the_penalty_of_mini_batches(penalties, name, n, batch, dtype, monkeypatch):
+    """It is that of the weights before each step, whatever the batch; threads change no bit."""
     monkeypatch.setattr("fastbp._threads._WORK", 1.0)
-    sizes, batch = [4, 6, 3], 10
-    net, data = network_of(sizes, hidden, output, cost, dtype), data_of(sizes, 95)
-    weights = np.random.default_rng(0).uniform(0, 2, 95)
-    options = {
-        "mini_batch_size": batch, "shuffle": False, "epochs": 1, "sample_weight": weights,
-        "n_threads": n_threads, "l1": 0.01, "l2": 0.1,
-    }  # fmt: skip
-    twin, each = network_of(sizes, hidden, output, cost, dtype), []
-    for start in range(0, 95, batch):
-        rows = slice(start, start + batch)
-        costs = gradients.per_sample_costs(twin, data[rows])
-        each += [np.average(costs, weights=weights[rows])] * len(costs)
-        state = optimizers.State()
-        fastbp.train(
-            twin, data[rows], optimizer=optimizers.SGD(eta=0.1), state=state,
-            **options | {"sample_weight": weights[rows]},
-        )  # fmt: skip
-    history = fastbp.train(net, data, optimizer=optimizers.SGD(eta=0.1), evaluate=False, **options)
-    penalty = sum(0.01 * np.abs(w).sum() + 0.05 * (w**2).sum() for w in twin.weights)
-    np.testing.assert_allclose(history["cost"], np.mean(each) + penalty, rtol=RUNNING_COST[dtype])
-    assert history["accuracy"] == []
+    monkeypatch.setattr("fastbp.training._SECONDS", 0.0)
+    sizes, weights = [4, 6, 3], np.random.default_rng(0).uniform(0.1, 2, n)
+    if name == "adamw":  # its decay is no part of the cost
+        penalties, name = (penalties[0], 0.0, 0.0), optimizers.AdamW(weight_decay=0.5)
+    found = [
+        assert_costs_before_each_step(
+            lambda: network_of(sizes, "tanh", "softmax", "log_likelihood", dtype),
+            data_of(sizes, n), batch, weights, penalties, optimizer=name, n_threads=n_threads,
+        )
+        for n_threads in (1, 2)
+    ]  # fmt: skip
+    assert found[0] == found[1]
 
 
 def test_a_score_of_ones_own():

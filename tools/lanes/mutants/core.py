@@ -510,11 +510,48 @@ BUGS = {
     ),
     "alpha counts for each sample": (
         "src_cython/passes.pxi",
-        [("steps.rule.l2 + steps.rule.alpha / total", "steps.rule.l2 + steps.rule.alpha")],
+        [("steps.rule.l2 + alpha / total", "steps.rule.l2 + alpha")],
     ),
     "plain steps know no alpha": (
         "src_cython/passes.pxi",
-        [("if steps.rule.alpha != 0:", "if steps.rule.alpha < 0:")],
+        [("(steps.decay - steps.rate * alpha / total)", "steps.decay")],
+    ),
+    "a mini-batch that weighs nothing has a share of alpha": (
+        "src_cython/passes.pxi",
+        [("alpha = steps.rule.alpha if total > 0 else 0", "alpha = steps.rule.alpha")],
+    ),
+    "the cost of a mini-batch has no penalty": (
+        "src_cython/passes.pxi",
+        [("steps.costs[s] += added", "steps.costs[s] += 0")],
+    ),
+    "the cost of a mini-batch has no penalty after a pause within it": (
+        "src_cython/passes.pxi",
+        [("if position == first or position == steps.position:", "if position == first:")],
+    ),
+    "the penalty of a mini-batch is that of the first weights": (
+        "src_cython/passes.pxi",
+        [("if position == first or position == steps.position:", "if position == steps.position:")],
+    ),
+    "the decay of AdamW counts as a cost": (
+        "src_cython/passes.pxi",
+        [("0 if rule.optimizer == ADAMW else rule.l2", "rule.l2")],
+    ),
+    "costs of a mini-batch are not weighted": (
+        "src_cython/passes.pxi",
+        [("*= weights[run.order[s]] * <double>", "*= <double>")],
+    ),
+    "costs are weighted by their place in the order": (
+        "src_cython/passes.pxi",
+        [("*= weights[run.order[s]] * <double>", "*= weights[s] * <double>")],
+    ),
+    "tiny steps: a cost has no penalty": (
+        "src_cython/tiny.pxi",
+        [
+            (
+                "        and (steps.costs == NULL or steps.rule.l2 == 0 and steps.rule.alpha == 0)\n",
+                "",
+            )
+        ],
     ),
     "the costs of a block overwrite the last one's": (
         "src_cython/passes.pxi",

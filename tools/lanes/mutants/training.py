@@ -364,10 +364,6 @@ BUGS = {
         "fastbp/trainer.py",
         [("            cost += objective.penalty(weights, self._steps)\n", "")],
     ),
-    "the running cost has no penalty": (
-        "fastbp/trainer.py",
-        [("cost + objective.penalty(self.net.weights, self._steps)", "cost")],
-    ),
     "L-BFGS without its penalty's slope": (
         "fastbp/quasi_newton.py",
         [("l1 * np.sign(decayed) + l2 * decayed", "l1 * np.sign(decayed)")],
