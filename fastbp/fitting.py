@@ -84,8 +84,8 @@ def train(
     validation : pairs, Dataset or (X, Y), optional
         Looked at after each epoch.
     score : function of (targets, outputs), optional
-        Of the validation data, (n, n_L) both, the higher the better; what is judged by it
-        instead of the accuracy: early stopping and schedules.
+        Of the validation data, (n, n_L) both, the higher the better, NaN never; what is judged
+        by it instead of the accuracy: early stopping and schedules.
     evaluate : bool
         Whether to look at the training data after each epoch too. False: their cost is the mean
         of the mini-batches' costs, each with its penalties before its step, which costs little

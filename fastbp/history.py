@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastbp import _checks
 from fastbp.errors import text
-from fastbp.schedules import scores
+from fastbp.schedules import best, scores
 
 KEYS = (
     "cost", "accuracy", "validation_cost", "validation_accuracy", "validation_score", "eta",
@@ -28,10 +28,15 @@ class History(dict[str, list[Any]]):
     Attributes
     ----------
     best_epoch : int or None
-        The epoch, from 0, with the best validation.
+        The epoch, from 0, with the best validation; with the least training cost where early
+        stopping goes by that. It is the one whose parameters early stopping puts back.
+    monitor : {"validation", "cost"}
+        What early stopping goes by.
     stopped : str
         Why the run ended: "epochs", "early stopping", "schedule", "callback" or "converged".
     """
+
+    monitor: Literal["validation", "cost"] = "validation"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__({key: [] for key in KEYS})
@@ -45,9 +50,8 @@ class History(dict[str, list[Any]]):
 
     @property
     def best_epoch(self) -> int | None:
-        """The first epoch with the best validation, from 0; None without validation."""
-        values = scores(self)
-        return values.index(max(values)) if values else None
+        """The first epoch with the best score, from 0; None where there is none but NaN."""
+        return best(scores(self, self.monitor))
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class EarlyStopping:
     ----------
     epochs : int
     monitor : {"validation", "cost"}
-        The validation accuracy, or cost where there is none; or the training cost.
+        The validation accuracy, or cost where there is none; or the training cost. A score that
+        is NaN is never an improvement; where all are, the last parameters stay.
     least : float
         What counts as an improvement: more than this.
     restore_best : bool
@@ -77,18 +82,16 @@ class EarlyStopping:
 
     def scores(self, history: History) -> list[float]:
         """Return the score of each epoch, the higher the better."""
-        if self.monitor == "cost":
-            return [-cost for cost in history["cost"]]
-        return scores(history)
+        return scores(history, self.monitor)
 
     def improved(self, history: History) -> bool:
         """Whether the last epoch is the best."""
-        *before, last = self.scores(history)
-        return all(last > score for score in before)
+        values = self.scores(history)
+        return best(values) == len(values) - 1
 
     def over(self, history: History) -> bool:
         """Whether it is time to stop."""
-        best, since = float("-inf"), 0
+        most, since = float("-inf"), 0
         for score in self.scores(history):
-            best, since = (score, 0) if score > best + self.least else (max(best, score), since + 1)
+            most, since = (score, 0) if score > most + self.least else (max(most, score), since + 1)
         return since >= self.epochs

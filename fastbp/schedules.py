@@ -8,7 +8,7 @@ on alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastbp import _checks
@@ -62,8 +62,19 @@ def halving(n: int, least: float = 1 / 128) -> Schedule:
     return factor
 
 
-def scores(history: Mapping[str, Any]) -> list[float]:
-    """Return the validation's score of each epoch, the higher the better."""
+def best(values: Sequence[float]) -> int | None:
+    """Return the first place of the largest number; None where all are NaN or minus infinity."""
+    place, largest = None, -math.inf
+    for i, value in enumerate(values):
+        if value > largest:  # never, of NaN
+            place, largest = i, value
+    return place
+
+
+def scores(history: Mapping[str, Any], monitor: str = "validation") -> list[float]:
+    """Return the score of each epoch, the higher the better: the validation's, or -cost."""
+    if monitor == "cost":
+        return [-cost for cost in history["cost"]]
     for judged in ("validation_score", "validation_accuracy"):
         if history.get(judged):
             return list(history[judged])

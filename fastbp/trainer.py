@@ -55,6 +55,7 @@ class Trainer:
     def run(self, epochs: int, n_threads: int) -> None:
         """Go on until there have been so many epochs, or to an earlier end."""
         history, done = self.history, self.history.epochs
+        history.monitor = "validation" if self.early is None else self.early.monitor
         self.started = time.perf_counter() - (history["seconds"][-1] if done else 0.0)
         if done and self._over():
             pass  # the file holds a run that has ended

@@ -617,6 +617,58 @@ def test_early_stopping_restores_the_best():
     assert (theta == states[-1]).all()
 
 
+NAN, INF = float("nan"), float("inf")
+# Scores of the epochs, the best of them, and how many there are with a patience of 3.
+SCORES = {
+    "all are numbers": ([1, 3, 2, 3, 0, 9], 1, 5),
+    "one in between is NaN": ([1, 2, NAN, 4, 5, 3, 2, 1, 0], 4, 8),
+    "the first is NaN": ([NAN, 1, 2, 1, 1, 1, 9], 2, 6),
+    "the best is the only number": ([NAN, NAN, 0, NAN, NAN, NAN, 9], 2, 6),
+    "NaN after the best": ([5, NAN, NAN, NAN, 9], 0, 4),
+    "all are NaN": ([NAN, NAN, NAN, NAN], None, 3),
+    "none is more than minus infinity": ([-INF, NAN, -INF, -INF], None, 3),
+    "numbers after minus infinity": ([-INF, -2, -INF, -1, NAN, NAN, NAN], 3, 7),
+}
+
+
+@pytest.mark.parametrize(("scores", "best", "epochs"), SCORES.values(), ids=SCORES)
+def test_a_score_that_is_nan_is_never_the_best(scores, best, epochs, tmp_path):
+    """The parameters of the best epoch come back, the last stay if there is none; resumed too."""
+    data, states, left = data_of([4, 3], 30), [], iter(scores)
+    options = {
+        "optimizer": optimizers.SGD(eta=0.1), "validation": data_of([4, 3], 9, 1),
+        "score": lambda targets, outputs: next(left), "early_stopping": 3,
+        "callbacks": [lambda net, history: states.append(gradients.flatten(net))],
+    }  # fmt: skip
+    theta, history = trained(data, epochs=99, **options)
+    assert (history.epochs, history.stopped) == (epochs, "early stopping")
+    assert history.best_epoch == best
+    assert (theta == states[-1 if best is None else best]).all()
+    keep, left = fastbp.Checkpoint(tmp_path / "run"), iter(scores)
+    for n in (2, 99):
+        again, resumed = trained(data, epochs=n, checkpoint=keep, **options)
+    assert (resumed.best_epoch, resumed.epochs) == (best, epochs)
+    assert (again == theta).all()
+
+
+def test_the_best_epoch_is_of_what_stopping_goes_by(tmp_path):
+    """Of the training cost, if that is watched, whatever the validation says."""
+    data, states = data_of([4, 3], 30), []
+    options = {
+        "optimizer": optimizers.SGD(eta=6.0), "validation": data_of([4, 3], 300, 1),
+        "early_stopping": fastbp.EarlyStopping(6, "cost"), "epochs": 40,
+        "callbacks": [lambda net, history: states.append(gradients.flatten(net))],
+    }  # fmt: skip
+    theta, history = trained(data, **options, checkpoint=fastbp.Checkpoint(tmp_path / "run"))
+    best, accuracy = int(np.argmin(history["cost"])), history["validation_accuracy"]
+    assert best not in (accuracy.index(max(accuracy)), history.epochs - 1)
+    assert history.best_epoch == best
+    assert (theta == states[best]).all()
+    theta, history = trained(data, **options, checkpoint=fastbp.Checkpoint(tmp_path / "run"))
+    assert history.best_epoch == best
+    assert (theta == states[best]).all()
+
+
 def test_callbacks_read_stop_and_raise():
     """A callback sees the network of its epoch; True ends the run; what it raises comes out."""
     data = data_of([4, 3], 30)

@@ -114,6 +114,8 @@ TESTS = {
     ],
     "fastbp/gradients/exact.py": ["threads_contract", "gradient_forms"],
     "fastbp/fitting.py": ["training"],
+    "fastbp/history.py": ["training"],
+    "fastbp/schedules.py": ["training"],
     "fastbp/trainer.py": ["training"],
     "fastbp/objective.py": ["training"],
     "fastbp/quasi_newton.py": ["training", "divergence"],

@@ -364,6 +364,18 @@ BUGS = {
         "fastbp/trainer.py",
         [("            cost += objective.penalty(weights, self._steps)\n", "")],
     ),
+    "a score that is NaN is the best": (
+        "fastbp/schedules.py",
+        [("        if value > largest:", "        if not value <= largest:")],
+    ),
+    "no epoch is better than one whose score is NaN": (
+        "fastbp/history.py",
+        [("best(values) == len(values) - 1", "all(values[-1] > score for score in values[:-1])")],
+    ),
+    "the best epoch is the validation's, whatever is watched": (
+        "fastbp/history.py",
+        [("best(scores(self, self.monitor))", "best(scores(self))")],
+    ),
     "L-BFGS without its penalty's slope": (
         "fastbp/quasi_newton.py",
         [("l1 * np.sign(decayed) + l2 * decayed", "l1 * np.sign(decayed)")],
