@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastbp import _checks, network2, optimizers
 from fastbp.errors import DivergenceError, text
 from fastbp.fitting import train
-from fastbp.samples import Dataset, refuse_zeros, sample_weights
+from fastbp.samples import Dataset, refuse_zeros, sample_weights, scaled
 
 Array = NDArray[Any]
 
@@ -186,7 +186,7 @@ class Perceptron(BaseEstimator):
     def _sample_weight(self, sample_weight: Any, y: Array) -> Any:
         if isinstance(sample_weight, Real):
             sample_weight = np.full(len(y), float(sample_weight))
-        weights = sample_weights(sample_weight, len(y), _checks.FLOAT64)
+        weights = sample_weights(sample_weight, len(y))
         if weights is not None and not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weights
@@ -275,6 +275,7 @@ class Perceptron(BaseEstimator):
             hint = "validation_data takes samples of your own choice"
             for part, name in ((weights, "left to train on"), (judged, "held out")):
                 refuse_zeros(part, "sample_weight", f"of the samples {name}", hint)
+            judged, _ = scaled(_checks.FLOAT64, judged)
         validation = Dataset(X[held], Y[held], check_finite=False)
         return X[rows], Y[rows], weights, validation, judged
 
@@ -290,9 +291,9 @@ class Perceptron(BaseEstimator):
         )  # fmt: skip
         Y = self._targets(y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y)
         where = "validation_data[2]"
-        judged = sample_weights(weights[0], len(Y), _checks.FLOAT64, where) if weights else None
+        judged = sample_weights(weights[0], len(Y), where) if weights else None
         refuse_zeros(judged, where)
-        return Dataset(_dense(X), Y, check_finite=False), judged
+        return Dataset(_dense(X), Y, check_finite=False), scaled(_checks.FLOAT64, judged)[0]
 
     def _batch(self, n: int) -> int:
         if self.batch_size == "auto":

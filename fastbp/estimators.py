@@ -30,6 +30,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from fastbp._perceptron import Perceptron
+from fastbp.samples import scaled
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
@@ -220,7 +221,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if self.class_weight is None:
             return weights
         by_class = compute_sample_weight(self.class_weight, y)
-        return by_class if weights is None else by_class * np.asarray(weights)
+        product, exponent = scaled(np.dtype(np.float64), by_class, weights)
+        # The limit keeps them floats: beyond it alpha counts for nothing, or nothing else counts.
+        return np.ldexp(np.asarray(product), np.clip(exponent, -1000, 1000))
 
     def _strata(self, y: Array, Y: Array) -> Any:
         # As scikit-learn, whose error names True and False where one has too few members.

@@ -76,9 +76,11 @@ def train(
         The part of the hidden activations that is set to 0 in training; the others are scaled
         up (Srivastava et al., 2014).
     clip_norm : float, optional
-        A sample's gradient that is longer is scaled down to this norm before the sum.
+        A sample's gradient, times its weight, that is longer is scaled down to this norm before
+        the sum.
     sample_weight : array_like (n,), optional
-        A factor on each sample's cost; a mini-batch is divided by the sum of them.
+        A factor on each sample's cost; a mini-batch is divided by the sum of them, so that only
+        their ratios matter, except to alpha and clip_norm.
     class_weight : dict of class to factor, or "balanced", optional
         The same for all samples of a class; "balanced": n / (classes * count).
     validation : pairs, Dataset or (X, Y), optional
@@ -146,7 +148,7 @@ def train(
             if rates is not None or clip_norm is not None:
                 raise ValueError(text("optimizer", "no dropout or clip_norm with L-BFGS", "some"))
             _needed("scipy.optimize", "optimizer", "SciPy, for L-BFGS", "fastbp[lbfgs]")
-        weights = _weights(sample_weight, class_weight, checked, layout)
+        weights, exponent = _weights(sample_weight, class_weight, checked, layout)
         if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
             early_stopping = EarlyStopping(early_stopping)
         if early_stopping and early_stopping.monitor == "validation" and validation is None:
@@ -163,7 +165,7 @@ def train(
             raise ValueError(text("checkpoint", expected, "one", "a file cannot hold them"))
         state = State() if state is None else state
         trainer = Trainer(
-            net, Objective(layout, cost, checked, weights, *penalties), method, batch,
+            net, Objective(layout, cost, checked, weights, exponent, *penalties), method, batch,
             schedule or schedules.constant(), rates, max_norm, validation, score, evaluate,
             early_stopping, list(callbacks), shuffle, state, _moments(state, method, layout),
             checkpoint,
@@ -195,12 +197,13 @@ def _moments(state: Any, optimizer: Optimizer | LBFGS, layout: Layout) -> NDArra
 
 def _weights(
     sample_weight: Any, class_weight: Any, data: samples.Dataset, layout: Layout
-) -> NDArray[Any] | None:
-    n, dtype = len(data), layout.dtype
-    weights = samples.sample_weights(sample_weight, n, dtype)
+) -> tuple[NDArray[Any] | None, int]:
+    """Return the weight of each sample as ``samples.scaled`` does."""
+    n = len(data)
+    own = samples.sample_weights(sample_weight, n)
     if class_weight is None:
-        samples.refuse_zeros(weights, "sample_weight")
-        return weights
+        samples.refuse_zeros(own, "sample_weight")
+        return samples.scaled(layout.dtype, own)
     classes = samples.classes(data)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
@@ -214,10 +217,9 @@ def _weights(
             expected = f"classes below {len(factors)}"
             raise ValueError(text("class_weight", expected, label))
         factors[label] = _at_least_0(factor, f"class_weight[{label}]")
-    each = factors[classes].astype(dtype)
-    weights = np.asarray(each if weights is None else each * weights)
+    weights, exponent = samples.scaled(layout.dtype, factors[classes], own)
     samples.refuse_zeros(weights, "class_weight")
-    return weights
+    return weights, exponent
 
 
 def _needed(module: str, where: str, expected: str, name: str) -> Any:

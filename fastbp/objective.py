@@ -27,21 +27,27 @@ class Objective:
     layout: Layout
     cost: str
     data: Dataset
-    weights: Array | None  # of the samples
+    weights: Array | None  # of the samples, divided by 2**exponent (samples.scaled)
+    exponent: int
     l1: float
     l2: float
     alpha: float
 
     @cached_property
     def total(self) -> float:
-        """What all samples weigh."""
+        """What all samples weigh, in the unit of ``weights``."""
         if self.weights is None:
             return float(len(self.data))
         return float(self.weights.sum(dtype=np.float64)) or 1.0
 
+    def in_unit(self, value: float) -> float:
+        """Return ``value``, such as alpha, divided as ``weights`` are."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.ldexp(value, -self.exponent))
+
     def penalty(self, weights: Blocks, steps: int) -> float:
         """Return what penalties add to a sample's mean cost; each of the ``steps`` has alpha."""
-        l2 = self.l2 + self.alpha / self.total * steps
+        l2 = self.l2 + self.in_unit(self.alpha) / self.total * steps
         added = 0.0
         for w in weights:
             if self.l1:

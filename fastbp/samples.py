@@ -222,19 +222,40 @@ def _is_label(pair: Any) -> bool:
         return False
 
 
-def sample_weights(
-    value: Any, n: int, dtype: np.dtype[Any], where: str = "sample_weight"
-) -> NDArray[Any] | None:
-    """Return ``sample_weight`` as an array (n,), None if there is none."""
+def sample_weights(value: Any, n: int, where: str = "sample_weight") -> NDArray[np.float64] | None:
+    """Return ``sample_weight`` as a new array (n,), None if there is none."""
     if value is None:
         return None
-    array = _checks.real_array(value, where)
+    array = np.array(_checks.real_array(value, where), np.float64, order="C")
     if array.shape != (n,):
         raise ValueError(text(where, f"shape ({n},), one a sample", array.shape))
-    if not _checks.all_finite(np.ascontiguousarray(array)) or (array < 0).any():
+    if not _checks.all_finite(array) or (array < 0).any():
         i = int(np.argmin(np.isfinite(array) & (array >= 0)))
         raise ValueError(text(f"{where}[{i}]", "a number of at least 0", array[i]))
-    return np.ascontiguousarray(array, dtype)
+    return array
+
+
+def scaled(dtype: np.dtype[Any], *factors: NDArray[Any] | None) -> tuple[NDArray[Any] | None, int]:
+    """Return the product of these weights divided by a power of two, and its exponent.
+
+    The largest is then between 1 and 2, so that neither the weights nor their sum leave the range
+    of ``dtype``. The division changes no digit; a weight so small that ``dtype`` cannot hold it
+    beside the largest counts as 0. Factors that are None are left out; (None, 0) if all are.
+    """
+    product: NDArray[Any] | None = None
+    exponent = 0
+    for factor in factors:
+        if factor is not None:
+            once, k = _normalised(factor, dtype)
+            product, l = (once, 0) if product is None else _normalised(product * once, dtype)
+            exponent += k + l
+    return product, exponent
+
+
+def _normalised(weights: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], int]:
+    exponent = int(np.frexp(weights.max())[1]) - 1
+    with np.errstate(under="ignore"):
+        return np.ldexp(weights, -exponent).astype(dtype, copy=False), exponent
 
 
 def refuse_zeros(

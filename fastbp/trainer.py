@@ -97,9 +97,9 @@ class Trainer:
 
         def options(layout: Layout, epoch: int) -> Any:
             return core.Options(
-                self.max_norm, objective.weights, optimizer.code, objective.l1, l2,
-                objective.alpha, *optimizer.numbers, self.moments, self.rates, self.seed,
-                *self._before(epoch), each,
+                objective.in_unit(self.max_norm), objective.weights, optimizer.code, objective.l1,
+                l2, objective.in_unit(objective.alpha), *optimizer.numbers, self.moments,
+                self.rates, self.seed, *self._before(epoch), each,
             )  # fmt: skip
 
         def after_epoch(epoch: int, reported: Any) -> bool:

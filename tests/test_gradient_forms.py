@@ -318,6 +318,27 @@ def test_what_a_user_overrides_is_called(name, kind, cost, factor):
         assert norm_error(a, factor**power * b) < 1e-12
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", [network2.Network, Overriding])
+@pytest.mark.parametrize("exponent", [-1060, -150, -3, 100, 900, 1020])
+def test_the_unit_of_weights(exponent, kind, dtype):
+    """Weights times a power of two: the same mean gradient to the bit, and that times the sum.
+
+    The sum is cut where its type ends, not before: of exact numbers nothing is lost on the way.
+    """
+    net, data = kind([4, 5, 3], dtype=dtype, random_state=0), pairs([4, 5, 3], 6, dtype=dtype)
+    weights = np.array([1.5, 0.0, 1.0, 0.125, 3.0, 0.75])
+
+    def found(weights, reduction):
+        return flat(*gradients.gradient(net, data, sample_weight=weights, reduction=reduction))
+
+    mean, total = found(weights, "mean"), found(weights, "sum")
+    assert found(weights * 2.0**exponent, "mean").tobytes() == mean.tobytes()
+    with np.errstate(over="ignore"):
+        right = np.ldexp(total, exponent)
+    assert found(weights * 2.0**exponent, "sum").tobytes() == right.tobytes()
+
+
 def test_a_sigmoid_of_ones_own(monkeypatch):
     """A function put into the module is the one that every form goes through."""
     monkeypatch.setattr(network2, "sigmoid", np.tanh)

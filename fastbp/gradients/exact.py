@@ -58,21 +58,21 @@ def gradient(
     """
     if net._compiled_cost() is None:
         n, each = by_hand(net, data)
-        weights = samples.sample_weights(sample_weight, n, net.dtype)
+        weights, exponent = samples.scaled(net.dtype, samples.sample_weights(sample_weight, n))
         divided = divisor(reduction, n, weights)
         factors = np.ones(n) if weights is None else weights
         total = None
         for factor, nablas in zip(factors, each, strict=True):
             total = _plus(total, nablas, factor / divided)
-        return _unwrap(total)
+        return _unscaled(_unwrap(total), exponent if reduction == "sum" else 0)
     work = Work(net, data, blocks=1)
-    weights = samples.sample_weights(sample_weight, work.n, net.dtype)
+    weights, exponent = samples.scaled(net.dtype, samples.sample_weights(sample_weight, work.n))
     work.scale = 1 / divisor(reduction, work.n, weights)
     work.weights = weights
     (grads,) = work.blocks
     for piece, run in work.runs():
         run.gradient(grads, piece.start > 0)
-    return work.layout.unpack(grads)
+    return _unscaled(work.layout.unpack(grads), exponent if reduction == "sum" else 0)
 
 
 def activations(net: Net, data: Any) -> Arrays:
@@ -588,6 +588,15 @@ def _plus(total: Nablas | None, nablas: Any, factor: float = 1.0) -> Nablas:
 def _unwrap(total: Nablas | None) -> Nablas:
     assert total is not None  # the gate has seen a sample
     return total
+
+
+def _unscaled(nablas: Nablas, exponent: int) -> Nablas:
+    """Return a sum by weights that ``samples.scaled`` has divided as one by those given."""
+    if exponent == 0:
+        return nablas
+    with np.errstate(over="ignore", under="ignore"):
+        biases, weights = ([np.ldexp(a, exponent) for a in part] for part in nablas)
+    return biases, weights
 
 
 def _squares(nablas: Nablas) -> Array:

@@ -347,8 +347,8 @@ BUGS = {
         "fastbp/fitting.py",
         [
             (
-                "each if weights is None else each * weights",
-                "np.ones_like(each) if weights is None else weights",
+                "samples.scaled(layout.dtype, factors[classes], own)",
+                "samples.scaled(layout.dtype, np.ones(n), own)",
             )
         ],
     ),
@@ -375,6 +375,41 @@ BUGS = {
     "the best epoch is the validation's, whatever is watched": (
         "fastbp/history.py",
         [("best(scores(self, self.monitor))", "best(scores(self))")],
+    ),
+    "weights of samples keep their unit": (
+        "fastbp/samples.py",
+        [("exponent = int(np.frexp(weights.max())[1]) - 1", "exponent = 0")],
+    ),
+    "weights of samples are the caller's own": (
+        "fastbp/samples.py",
+        [
+            (
+                "return np.ldexp(weights, -exponent).astype(dtype, copy=False), exponent",
+                "return weights.astype(dtype, copy=False), 0",
+            ),
+            ('np.array(_checks.real_array(value, where), np.float64, order="C")', "value"),
+        ],
+    ),
+    "alpha keeps its unit where the weights lose theirs": (
+        "fastbp/trainer.py",
+        [("objective.in_unit(objective.alpha)", "objective.alpha")],
+    ),
+    "clip_norm keeps its unit where the weights lose theirs": (
+        "fastbp/trainer.py",
+        [("objective.in_unit(self.max_norm)", "self.max_norm")],
+    ),
+    "L-BFGS: alpha keeps its unit where the weights lose theirs": (
+        "fastbp/quasi_newton.py",
+        [("objective.in_unit(objective.alpha)", "objective.alpha")],
+    ),
+    "gradients: a sum keeps the unit that the weights have in the core": (
+        "fastbp/gradients/exact.py",
+        [
+            (
+                '    with np.errstate(over="ignore", under="ignore"):\n',
+                "    exponent = 0\n    if True:\n",
+            )
+        ],
     ),
     "L-BFGS without its penalty's slope": (
         "fastbp/quasi_newton.py",
