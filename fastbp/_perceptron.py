@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -22,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastbp import _checks, network2, optimizers
 from fastbp.errors import DivergenceError, text
 from fastbp.fitting import train
+from fastbp.objective import Objective
 from fastbp.samples import Dataset, refuse_zeros, sample_weights, scaled
 
 Array = NDArray[Any]
@@ -113,7 +115,7 @@ class Perceptron(BaseEstimator):
         # Drawn in scikit-learn's order; published when nothing more can be refused.
         drawn = self._drawn(units, random_state) if first else None
         if early and validation is None:
-            X, Y, weights, validation, judged = self._split(X, y, Y, weights, random_state)
+            X, Y, weights, validation, judged = self._split(X, Y, weights, random_state)
         if drawn is not None:
             self._begin(drawn, early)
         if validation_data is not None:
@@ -123,13 +125,16 @@ class Perceptron(BaseEstimator):
         net = self._built(units, X.dtype)
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer, self._rate = optimizers.State(), 1.0
-        watch = _Watch(self, net, len(X), early, self._offset(Y, weights))
+        data = Dataset(X, Y, check_finite=False)
+        batch = self._batch(len(X)) if stochastic else len(X)
+        terms = _TargetTerms(self._target_terms(Y), weights, batch)
+        watch = _Watch(self, net, len(X), early, terms)
         try:
             history = train(
                 net,
-                Dataset(X, Y, check_finite=False),
+                data,
                 epochs=1 if incremental else int(self.max_iter),
-                mini_batch_size=self._batch(len(X)),
+                mini_batch_size=batch,
                 optimizer=self._solver(),
                 schedule=self._schedule(),
                 alpha=float(self.alpha),
@@ -139,7 +144,7 @@ class Perceptron(BaseEstimator):
                 score=None if validation is None else lambda Y, A: self._judge(Y, A, judged),
                 evaluate=False,
                 callbacks=[watch, *(self.callbacks or ())],
-                shuffle=random_state.shuffle if self.shuffle else False,
+                shuffle=terms.noting(random_state.shuffle) if self.shuffle else False,
                 random_state=int(random_state.randint(2**31)) if np.any(self.dropout) else 0,
                 state=self._optimizer if stochastic else None,
             )
@@ -156,6 +161,8 @@ class Perceptron(BaseEstimator):
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=3)
         else:
+            if self.n_iter_ == 0:  # L-BFGS has found no step to take
+                self.loss_ = self._loss(net, data, weights) + terms.mean()
             if history.stopped == "epochs" and not incremental:
                 warnings.warn(self._not_converged(), ConvergenceWarning, stacklevel=3)
         self._publish(net, *(watch.best if early else (net.biases, net.weights)))
@@ -214,10 +221,11 @@ class Perceptron(BaseEstimator):
 
     def _drawn(self, units: list[int], random_state: Any) -> list[tuple[Array, Array]]:
         """Draw each layer (Glorot and Bengio, 2010) from scikit-learn's stream."""
-        names = self._activations(len(units) - 2)
-        names.append(names[-1] if names else "identity")
+        names, given = self._activations(len(units) - 2), self.activation
+        # One activation for all hidden layers also sets the bound of the outputs, even without any.
+        last = given if isinstance(given, str) else (names or ["identity"])[-1]
         layers = []
-        for (m, n), name in zip(pairwise(units), names, strict=True):
+        for (m, n), name in zip(pairwise(units), [*names, last], strict=True):
             bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (m + n))
             w = random_state.uniform(-bound, bound, (m, n))
             layers.append((w, random_state.uniform(-bound, bound, n)))
@@ -249,20 +257,28 @@ class Perceptron(BaseEstimator):
         """Return biases and weights as a network has them: views."""
         return [b.reshape(-1, 1) for b in self.intercepts_], [w.T for w in self.coefs_]
 
+    def _loss(self, net: network2.Network, data: Dataset, weights: Any) -> float:
+        """Return the loss of all samples, with alpha's penalty."""
+        layout, biases, w = net._checked()
+        cost, alpha = str(net._compiled_cost()), float(self.alpha)
+        objective = Objective(layout, cost, data, *scaled(layout.dtype, weights), 0.0, 0.0, alpha)
+        loss, _ = objective.judge(layout.pack(biases, w), data, objective.weights)
+        return loss + objective.penalty(w, 1)
+
     def _publish(self, net: network2.Network, biases: list[Array], weights: list[Array]) -> None:
         self.coefs_ = [w.T for w in weights]
         self.intercepts_ = [b.ravel() for b in biases]
         self._net = net
 
     def _split(
-        self, X: Array, y: Array, Y: Array, weights: Any, random_state: Any
+        self, X: Array, Y: Array, weights: Any, random_state: Any
     ) -> tuple[Array, Array, Any, Dataset, Any]:
         """Set ``validation_fraction`` of the samples aside."""
         rows, held = train_test_split(
             np.arange(len(X)),
             random_state=random_state,
             test_size=self.validation_fraction,
-            stratify=self._strata(y, Y),
+            stratify=self._strata(Y),
         )
         if len(held) < 2:
             raise ValueError(
@@ -402,13 +418,50 @@ class Perceptron(BaseEstimator):
         return tags
 
 
+class _TargetTerms:
+    """The terms of scikit-learn's loss that hold targets alone, which the core's cost leaves out.
+
+    ``each`` has the term of each sample; None where there are none. The loss averages them by
+    weight within each mini-batch, so that their mean depends on the order of the epoch.
+    """
+
+    def __init__(self, each: Array | None, weights: Any, batch: int) -> None:
+        self._each, self._batch = each, batch
+        if each is not None:
+            ones = np.ones(len(each))
+            self._weights: Any = ones if weights is None else scaled(_checks.FLOAT64, weights)[0]
+            self._order: Array = np.arange(len(each))
+
+    def noting(self, shuffle: Any) -> Any:
+        """Return a function that shuffles as ``shuffle`` does, and notes the order."""
+        if self._each is None:
+            return shuffle
+
+        def shuffle_and_note(rows: Array) -> None:
+            shuffle(rows)
+            self._order = rows.copy()
+
+        return shuffle_and_note
+
+    def mean(self) -> float:
+        """Return the mean over an epoch."""
+        if self._each is None:
+            return 0.0
+        weights = self._weights[self._order]
+        starts = np.arange(0, len(weights), self._batch)
+        totals = np.add.reduceat(weights, starts)
+        sums = np.add.reduceat(weights * self._each[self._order], starts)
+        means = np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
+        return float(np.average(means, weights=np.diff([*starts, len(weights)])))
+
+
 class _Watch:
     """What scikit-learn notes after each epoch, and when it ends: a callback of ``train``."""
 
     def __init__(
-        self, of: Perceptron, net: network2.Network, n: int, early: bool, offset: float
+        self, of: Perceptron, net: network2.Network, n: int, early: bool, terms: _TargetTerms
     ) -> None:
-        self._of, self._n, self._early, self._offset = of, n, early, offset
+        self._of, self._n, self._early, self._terms = of, n, early, terms
         self._stochastic = of.solver != "lbfgs"
         self.best = net.biases, net.weights
         of.n_iter_ = 0
@@ -416,7 +469,7 @@ class _Watch:
     def __call__(self, net: Any, history: Any) -> bool:
         of = self._of
         of.n_iter_ += 1
-        of.loss_ = history["cost"][-1] + self._offset
+        of.loss_ = history["cost"][-1] + self._terms.mean()
         of.loss_curve_.append(of.loss_)
         if of.verbose:
             print(f"Iteration {of.n_iter_}, loss = {of.loss_:.8f}")
@@ -460,7 +513,9 @@ class _Watch:
             f"{what} did not improve more than tol={of.tol:f} for "
             f"{of.n_iter_no_change} consecutive epochs."
         )
-        rate = of.learning_rate_init * of._rate
+        rate = float(of.learning_rate_init)
+        for _ in range(round(-math.log(of._rate, 5))):
+            rate /= 5  # one division after the other, as scikit-learn: they are rounded
         if of.solver == "sgd" and of.learning_rate == "adaptive" and rate > _LEAST_RATE:
             of._rate /= 5
             of._no_improvement_count = 0

@@ -225,11 +225,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         # The limit keeps them floats: beyond it alpha counts for nothing, or nothing else counts.
         return np.ldexp(np.asarray(product), np.clip(exponent, -1000, 1000))
 
-    def _strata(self, y: Array, Y: Array) -> Any:
-        # As scikit-learn, whose error names True and False where one has too few members.
-        if self._labels:
-            return y
-        return Y > 0.5 if Y.shape[1] == 1 else None
+    def _strata(self, Y: Array) -> Any:
+        # As scikit-learn's code does: two classes only. Its error, where one has too few members,
+        # names them True and False.
+        return Y > 0.5 if self.n_outputs_ == 1 else None
 
     def _judge(self, Y: Array, A: Array, weights: Any) -> float:
         """Return the accuracy; a sample of several labels is right if all are."""
@@ -239,8 +238,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             right = ((A > 0.5) == (Y > 0.5)).all(axis=1)
         return float(np.average(right, weights=weights))
 
-    def _offset(self, Y: Array, weights: Any) -> float:
-        return 0.0
+    def _target_terms(self, Y: Array) -> Array | None:
+        return None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -351,7 +350,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         poisson = self.out_activation_ == "exp"
         return network2.PoissonCost if poisson else network2.QuadraticCost
 
-    def _strata(self, y: Array, Y: Array) -> Any:
+    def _strata(self, Y: Array) -> Any:
         return None
 
     def _judge(self, Y: Array, A: Array, weights: Any) -> float:
@@ -360,8 +359,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
             return float("nan")
         return float(r2_score(Y, A, sample_weight=weights))
 
-    def _offset(self, Y: Array, weights: Any) -> float:
-        """Return what half the deviance is more than the core's cost: it is 0 where a = y."""
+    def _target_terms(self, Y: Array) -> Array | None:
+        """Return half the deviance, which is 0 where a = y, minus the core's cost."""
         if self.out_activation_ != "exp":
-            return 0.0
-        return float(np.average((xlogy(Y, Y) - Y).sum(axis=1), weights=weights))
+            return None
+        return np.asarray((xlogy(Y, Y) - Y).sum(axis=1))

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from tolerances import FLAT_MINIMUM, GRADIENT, RUNNING_COST, SKLEARN_LOSS, STEPS
+from tolerances import FLAT_MINIMUM, GRADIENT, RUNNING_COST, STEPS
 from twins import DTYPES
 
 import fastbp
@@ -20,6 +20,7 @@ from scipy.sparse import csr_matrix  # noqa: E402  # after the look for scikit-l
 from sklearn import base, datasets, metrics, model_selection  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.utils import class_weight, estimator_checks  # noqa: E402
+from sklearn_losses import documented  # noqa: E402
 
 from fastbp import estimators  # noqa: E402
 from fastbp.estimators import MLPClassifier, MLPRegressor  # noqa: E402
@@ -63,6 +64,17 @@ def kind_of(problem):
     return "MLPRegressor" if "number" in problem else "MLPClassifier"
 
 
+with_events = pytest.mark.parametrize("problem", [*PROBLEMS, "numbers of events"])
+
+
+def problem_of(problem):
+    """Return rows, targets, the estimator's name and its options, also of counts of events."""
+    if problem != "numbers of events":
+        return *PROBLEMS[problem], kind_of(problem), {}
+    X, y = PROBLEMS["numbers"]
+    return X, np.round(np.abs(y)), "MLPRegressor", {"loss": "poisson"}
+
+
 def parameters(estimator):
     """Return all its parameters as one vector."""
     return np.concatenate([a.ravel() for a in (*estimator.coefs_, *estimator.intercepts_)])
@@ -92,6 +104,7 @@ SETTINGS = {
     "tanh, small batches": {"activation": "tanh", "batch_size": 32, "hidden_layer_sizes": 7},
     "linear, not shuffled": {"activation": "identity", "shuffle": False},
     "no hidden layer": {"hidden_layer_sizes": ()},
+    "no hidden layer, of sigmoids": {"hidden_layer_sizes": (), "activation": "logistic"},
 }
 
 
@@ -164,30 +177,61 @@ def test_the_same_weights_as_scikit_learns(setting, problem):
     assert ours.score(X, y) == pytest.approx(other.score(X, y), rel=1e-12)
 
 
-@pytest.mark.parametrize("problem", [*PROBLEMS, "numbers of events"])
+@with_events
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_same_losses(weighted, problem):
-    """Each epoch's loss is scikit-learn's; of several outputs it is the sum, not their mean.
-
-    With alpha the two part a little: theirs has the penalty before each step.
-    """
-    events = problem == "numbers of events"
-    (X, y), name = PROBLEMS["a number" if events else problem], kind_of(problem)
-    # The terms of the targets alone are weighed once, not in each mini-batch.
-    options = {"loss": "poisson", "batch_size": len(y)} if events else {}
-    y = np.round(np.abs(y)) if events else y
+@pytest.mark.parametrize("alpha", [0.0, 1e-4, 3.0])
+def test_the_same_losses(alpha, weighted, problem, monkeypatch):
+    """Each epoch's loss is that of scikit-learn's mini-batches, each before its step."""
+    documented(monkeypatch)
+    X, y, name, options = problem_of(problem)
+    options |= {"max_iter": 9, "random_state": 0, "alpha": alpha}
     weights = np.random.default_rng(0).uniform(0, 2, len(y)) if weighted else None
-    for alpha in (0.0, 1e-4):
+    ours, other = (getattr(of, name)(**options).fit(X, y, weights) for of in (estimators, theirs))
+    np.testing.assert_allclose(ours.loss_curve_, other.loss_curve_, rtol=RUNNING_COST[np.float64])
+    assert ours.loss_ == ours.loss_curve_[-1]
+    assert ours.best_loss_ == min(ours.loss_curve_)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_strong_alpha_ends_the_fit_in_the_same_epoch(solver):
+    """The loss that is held against the best one has the penalty that scikit-learn's has."""
+    for alpha in (0.1, 1.0, 10.0, 40.0):
         ours, other = (
-            getattr(of, name)(max_iter=9, random_state=0, alpha=alpha, **options).fit(X, y, weights)
+            of.MLPClassifier(
+                (), solver=solver, alpha=alpha, tol=1e-3, n_iter_no_change=2, batch_size=60,
+                learning_rate_init=0.02, max_iter=90, random_state=2,
+            ).fit(X, Y)
             for of in (estimators, theirs)
-        )
-        outputs = ours.n_outputs_ if problem == "numbers" else 1
-        right = np.multiply(other.loss_curve_, outputs)
-        accept = SKLEARN_LOSS if alpha else RUNNING_COST[np.float64]
-        np.testing.assert_allclose(ours.loss_curve_, right, rtol=accept, atol=alpha)
-        assert ours.loss_ == ours.loss_curve_[-1]
-        assert ours.best_loss_ == min(ours.loss_curve_)
+        )  # fmt: skip
+        assert ours.n_iter_ < 90
+        assert_alike(ours, other)
+
+
+@pytest.mark.parametrize("rate", [0.000125, 0.003125, 0.001])
+def test_an_adaptive_rate_ends_where_scikit_learns_does(rate):
+    """It is divided until it is at most 1e-6: that it is by rounding alone is the same for both."""
+    ours, other = (
+        of.MLPClassifier(
+            (), solver="sgd", learning_rate="adaptive", learning_rate_init=rate, tol=10.0,
+            n_iter_no_change=1, random_state=0,
+        ).fit(X, Y)
+        for of in (estimators, theirs)
+    )  # fmt: skip
+    assert_alike(ours, other)
+
+
+@with_events
+def test_lbfgs_that_has_no_step_to_take(problem, monkeypatch):
+    """Where the start is flat enough, its loss is there; nothing is said of mini-batches."""
+    documented(monkeypatch)
+    X, y, name, options = problem_of(problem)
+    options |= {"solver": "lbfgs", "tol": 1e9, "alpha": 0.5, "batch_size": 1000}
+    ours, other = (
+        getattr(of, name)(**options, random_state=0).fit(X, y, np.linspace(0, 2, len(y)))
+        for of in (estimators, theirs)
+    )
+    assert ours.n_iter_ == other.n_iter_ == 0
+    assert ours.loss_ == pytest.approx(other.loss_, rel=RUNNING_COST[np.float64])
 
 
 @pytest.mark.parametrize("problem", ["several classes", "two classes", "a number"])
@@ -207,6 +251,43 @@ def test_the_same_with_weights_of_samples(solver, problem):
 
 
 @both_dtypes
+@pytest.mark.parametrize("exponent", [-1060, -140, 5, 1018])
+@pytest.mark.parametrize("early", [False, True], ids=["late", "early"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("problem", ["several classes", "two classes", "numbers of events"])
+def test_no_unit_of_weights_changes_a_bit(problem, solver, early, exponent, dtype):
+    """Weights and alpha times a power of two: parameters, losses and scores are the same."""
+    X, y, name, options = problem_of(problem)
+    X, y = X[:90].astype(dtype), y[:90]
+    weights, ends = np.random.default_rng(0).integers(0, 17, len(y)) / 8, []
+    options |= {"max_iter": 4, "random_state": 0, "solver": solver, "early_stopping": early}
+    for unit in (1.0, 2.0**exponent):
+        model = getattr(estimators, name)(alpha=unit / 32, **options).fit(X, y, weights * unit)
+        watched = model.fit(
+            X[:60], y[:60], weights[:60] * unit,
+            validation_data=(X[60:], y[60:], weights[60:] * unit),
+        ).validation_scores_  # fmt: skip
+        ends.append([parameters(model).tobytes(), model.loss_curve_, watched])
+        assert np.isfinite(model.loss_curve_ + watched).all()
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("weights", [1e308, np.full(len(Y), 1e-320), np.full(len(Y), 1e300)])
+def test_weights_at_the_ends_of_floats(weights):
+    """Of samples and classes, and what both make: without alpha they are plain ones, or factors."""
+    options = {"max_iter": 3, "random_state": 0, "alpha": 0.0, "early_stopping": True}
+    ends = [
+        parameters(MLPClassifier(class_weight=factors, **options).fit(X, Y, of_samples))
+        for factors, of_samples in (
+            (None, None), (None, weights), (dict.fromkeys(range(10), 1e300), weights),
+            (dict.fromkeys(range(10), 1e-300), weights),
+        )
+    ]  # fmt: skip
+    for end in ends[1:]:
+        assert np.abs(end - ends[0]).max() <= STEPS[np.float64][100]
+
+
+@both_dtypes
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_same_in_both_types(problem, dtype):
     """Float32 stays float32, inside and out."""
@@ -221,7 +302,7 @@ def test_the_same_in_both_types(problem, dtype):
     assert out.dtype == dtype
 
 
-@pytest.mark.parametrize("problem", ["two classes", "words", "labels", "a number", "numbers"])
+@pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_the_same_early_stop(solver, problem):
     """The samples set aside, the epoch of the end, the best parameters: all are the same."""
@@ -238,6 +319,16 @@ def test_the_same_early_stop(solver, problem):
     np.testing.assert_allclose(ours.validation_scores_, other.validation_scores_, rtol=1e-9)
     assert ours.best_validation_score_ == pytest.approx(other.best_validation_score_)
     assert ours.best_loss_ is other.best_loss_ is None
+
+
+def test_an_early_stop_beside_a_rare_class():
+    """Of several classes one may have a single sample, as scikit-learn's split is at random."""
+    y = np.where(np.arange(len(Y)) == 7, 10, Y)
+    ours, other = (
+        of.MLPClassifier(early_stopping=True, max_iter=5, random_state=0).fit(X, y)
+        for of in (estimators, theirs)
+    )
+    assert_alike(ours, other)
 
 
 @pytest.mark.parametrize("rate", ["constant", "adaptive"])
@@ -337,22 +428,6 @@ def test_lbfgs_minimises_the_loss_of_several_outputs():
     loss = 0.5 * ((ours.predict(X) - y) ** 2).sum(axis=1).mean()
     loss += alpha / 2 / len(X) * (ours.coefs_[0] ** 2).sum()
     assert ours.loss_ == pytest.approx(loss)
-
-
-def test_the_split_of_several_classes_is_stratified():
-    """A class of which one sample in ten is set aside has one in ten there."""
-    y = np.repeat([0, 1, 2], [300, 100, 50])
-    seen = []
-
-    class Spy(MLPClassifier):
-        def _split(self, *arguments):
-            X, Y, weights, validation, judged = super()._split(*arguments)
-            seen.extend([np.bincount(Y), np.bincount(validation.Y)])
-            return X, Y, weights, validation, judged
-
-    Spy(max_iter=1, early_stopping=True, random_state=0).fit(X, y)
-    assert seen[0].tolist() == [270, 90, 45]
-    assert seen[1].tolist() == [30, 10, 5]
 
 
 # -- what is more ------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ MAY_IMPORT = {
     "quasi_newton": {"_checks", "_model", "gradients", "objective", "optimizers", "training"},
     "objective": {"_checks", "functions", "parameters", "samples", "training"},
     "estimators": {"_perceptron", "network2", "samples"},
-    "_perceptron": {"_checks", "fitting", "network2", "optimizers", "samples"},
+    "_perceptron": {"_checks", "fitting", "network2", "objective", "optimizers", "samples"},
     "optimizers": {"_checks", "_dispatch"},
     "history": {"_checks", "schedules"},
     "schedules": {"_checks"},

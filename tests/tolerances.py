@@ -17,7 +17,7 @@ STEPS = {
     np.float32: {1: 5e-7, 10: 2e-6, 100: 5e-5},
 }
 RUNNING_COST = {np.float64: 1e-12, np.float32: 1e-5}  # of an epoch's mini-batches, relative
-SKLEARN_LOSS = 1e-5  # theirs has the penalty before each step, ours after the epoch
+RANDOM_SETTING = 1e-9  # parameters and losses beside scikit-learn's, after up to 60 epochs
 FLAT_MINIMUM = 1e-4  # L-BFGS ends where the loss falls by less than 2e-9 of itself
 COMPLEX_STEP = 1e-13  # relative, on every parameter
 COMPLEX_STEP_DIRECTIONS = 1e-12  # relative, along random directions of a large net

@@ -116,6 +116,8 @@ TESTS = {
     "fastbp/fitting.py": ["training"],
     "fastbp/history.py": ["training"],
     "fastbp/schedules.py": ["training"],
+    "fastbp/_perceptron.py": ["estimators"],
+    "fastbp/estimators.py": ["estimators"],
     "fastbp/trainer.py": ["training"],
     "fastbp/objective.py": ["training"],
     "fastbp/quasi_newton.py": ["training", "divergence"],

@@ -411,6 +411,32 @@ BUGS = {
             )
         ],
     ),
+    "estimators: a start without hidden layers is drawn as any other": (
+        "fastbp/_perceptron.py",
+        [("given if isinstance(given, str) else (names or", "(names or")],
+    ),
+    "estimators: the split is stratified for several classes": (
+        "fastbp/estimators.py",
+        [
+            (
+                "return Y > 0.5 if self.n_outputs_ == 1 else None",
+                "return Y > 0.5 if Y.ndim == 2 else Y",
+            )
+        ],
+    ),
+    "estimators: terms of the targets are averaged once": (
+        "fastbp/_perceptron.py",
+        [("starts = np.arange(0, len(weights), self._batch)", "starts = np.array([0])")],
+    ),
+    "estimators: an adaptive rate is the first one times a factor": (
+        "fastbp/_perceptron.py",
+        [
+            (
+                "        for _ in range(round(-math.log(of._rate, 5))):\n            rate /= 5",
+                "        rate *= of._rate",
+            )
+        ],
+    ),
     "L-BFGS without its penalty's slope": (
         "fastbp/quasi_newton.py",
         [("l1 * np.sign(decayed) + l2 * decayed", "l1 * np.sign(decayed)")],
