@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import math
 import os
-import pickle
-import pickletools
-import re
 import struct
 import zlib
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fastbp import pickles
+from fastbp.errors import text
 from fastbp.samples import Dataset
 
 __all__ = ["load_digits", "load_mnist"]
@@ -25,7 +26,10 @@ __all__ = ["load_digits", "load_mnist"]
 # Training, validation (the last of MNIST's 60,000 training images), test: the book's split.
 SPLIT = (50_000, 10_000, 10_000)
 
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 _SIDE = 28
+_PIXELS = _SIDE * _SIDE
+_MOST_IMAGES = 600_000  # of a pickle; 2 GB
 _PICKLE = "mnist.pkl.gz"
 _IDX = (
     "train-images-idx3-ubyte",
@@ -45,6 +49,7 @@ fastbp.Dataset(X.reshape(-1, 784) / 256, y.astype(int))."""
 
 _Images: TypeAlias = npt.NDArray[np.float32]
 _Labels: TypeAlias = npt.NDArray[np.int64]
+_Counts: TypeAlias = tuple[int, int, int]
 
 
 def load_digits() -> Dataset:
@@ -73,14 +78,16 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dat
     """Load MNIST's 60,000 training and 10,000 test images from files on this machine.
 
     Read are the four IDX files, gzipped or not, or the book's ``mnist.pkl.gz``
-    (without executing the pickle).
+    (without executing the pickle). A pickle may hold more images to train on, as the book's
+    ``expand_mnist.py`` writes it, and pixels of other types.
 
     Parameters
     ----------
-    path : folder or ``mnist.pkl.gz``, optional
+    path : folder or pickle, optional
         The only place to look. By default these, the first complete set wins:
-        ``$FASTBP_DATA``, ``./data``, ``../data``, the user cache (``~/.cache/fastbp``,
-        ``%LOCALAPPDATA%\\fastbp``); in each folder also its subfolder ``mnist``.
+        ``$FASTBP_DATA``, ``.``, ``./data``, ``../data``, the user cache
+        (``~/.cache/fastbp``, ``%LOCALAPPDATA%\\fastbp``); in each folder also its subfolder
+        ``mnist``.
 
     Returns
     -------
@@ -94,58 +101,67 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dat
     ValueError
         A damaged or foreign file.
     """
-    images, labels, test_images, test_labels = mnist_arrays(path)
-    return Dataset(images, labels), Dataset(test_images, test_labels)
+    images, labels, counts = mnist_arrays(path)
+    cut = counts[0] + counts[1]
+    return Dataset(images[:cut], labels[:cut]), Dataset(images[cut:], labels[cut:])
 
 
 def mnist_arrays(
-    path: str | os.PathLike[str] | None = None, split: tuple[int, int, int] = SPLIT
-) -> tuple[_Images, _Labels, _Images, _Labels]:
-    """Read training images and labels, test images and labels; see `load_mnist`.
+    path: str | os.PathLike[str] | None = None, split: _Counts = SPLIT
+) -> tuple[_Images, _Labels, _Counts]:
+    """Read the images and labels of all three sets; see `load_mnist`.
 
-    ``split`` counts the training, validation and test images; the first two
-    come back as one, in the order of the original files.
+    ``split`` counts the training, validation and test images that there should be, of a pickle
+    all but the first. Returned is how many there are; the sets follow one another.
     """
     files = [Path(path)] if path is not None and os.path.isfile(path) else _find(path)
     if len(files) == 1:
         return _read_pickle(files[0], split)
-    training, test = split[0] + split[1], split[2]
-    return (
-        _read_idx_images(files[0], training),
-        _read_idx_labels(files[1], training),
-        _read_idx_images(files[2], test),
-        _read_idx_labels(files[3], test),
-    )
+    cut, n = split[0] + split[1], sum(split)
+    images, labels = np.empty((n, _PIXELS), np.float32), np.empty(n, np.int64)
+    for rows, (pixels, digits) in ((slice(cut), files[:2]), (slice(cut, n), files[2:])):
+        shape = images[rows].shape
+        np.divide(_read_idx(pixels, (shape[0], _SIDE, _SIDE)).reshape(shape), 256, images[rows])
+        labels[rows] = _digits(str(digits), _read_idx(digits, shape[:1]))
+    return images, labels, split
 
 
 def _find(path: str | os.PathLike[str] | None) -> list[Path]:
     """Return the four IDX files, or the one pickle, of the first folder with a complete set."""
+    found, looked = search(path)
+    if not found:
+        raise FileNotFoundError(
+            f"MNIST: expected {', '.join(_IDX[:3])} and {_IDX[3]} (each plain or .gz), "
+            f"or the book's {_PICKLE}; got no complete set in\n"
+            + "".join(f"  {folder}: {state}\n" for folder, state in looked)
+            + _HOW_TO_GET_THEM
+        )
+    return found
+
+
+def search(path: str | os.PathLike[str] | None) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Return the files of a complete set; else none, and what there is in each folder."""
     looked = []
     for place in _default_places() if path is None else [Path(path)]:
         for folder in (place, place / "mnist"):
             idx = {stem: _variant(folder, stem) for stem in _IDX}
             found = [file for file in idx.values() if file]
             if len(found) == len(_IDX):
-                return found
+                return found, []
             if os.path.isfile(folder / _PICKLE):
-                return [folder / _PICKLE]
+                return [folder / _PICKLE], []
             if not os.path.isdir(folder):
                 state = "no such folder"
             elif found:
                 state = "lacks " + ", ".join(stem for stem, file in idx.items() if not file)
             else:
                 state = "none of the files"
-            looked.append(f"  {os.path.abspath(folder)}: {state}")
-    raise FileNotFoundError(
-        f"MNIST: expected {', '.join(_IDX[:3])} and {_IDX[3]} (each plain or .gz), "
-        f"or the book's {_PICKLE}; got no complete set in\n"
-        + "\n".join(looked)
-        + f"\n{_HOW_TO_GET_THEM}"
-    )
+            looked.append((os.path.abspath(folder), state))
+    return [], looked
 
 
 def _default_places() -> list[Path]:
-    places = [Path("data"), Path("..", "data"), _user_cache()]
+    places = [Path(), Path("data"), Path("..", "data"), _user_cache()]
     named = os.environ.get("FASTBP_DATA")
     return [Path(named), *places] if named else places
 
@@ -162,21 +178,22 @@ def _variant(folder: Path, stem: str) -> Path | None:
     return next((folder / name for name in names if os.path.isfile(folder / name)), None)
 
 
-def _read(path: Path, most: int) -> bytes:
-    """Return the content, unpacked if gzipped, but never more than ``most`` + 1 bytes of it."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, gzipped or not; a damaged gzip file is a ValueError."""
     with path.open("rb") as file:
         # By content, not by name: browsers unpack a .gz on the way and keep its name.
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if not zipped:
-            return file.read(most + 1)
+            yield file
+            return
         try:
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return unpacked.read(most + 1)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(
-                f"{path}: expected a whole gzip file, got a damaged one ({error}); fetch it again"
-            ) from error
+                yield io.BufferedReader(unpacked, 2**16)
+        except _DAMAGED as error:
+            got = f"a damaged one ({error})"
+            raise ValueError(text(str(path), "a whole gzip file", got, "fetch it again")) from error
 
 
 def _read_idx(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -184,7 +201,8 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     header = struct.Struct(f">{1 + len(shape)}I")
     expected = (0x0800 + len(shape), *shape)
     size = header.size + math.prod(shape)
-    content = _read(path, size)
+    with _opened(path) as file:
+        content = file.read(size + 1)
     if len(content) < header.size:
         raise ValueError(
             f"{path}: expected an IDX header of {header.size} bytes, got a file of {len(content)}"
@@ -203,15 +221,6 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape)
 
 
-def _read_idx_images(path: Path, n: int) -> _Images:
-    pixels = _read_idx(path, (n, _SIDE, _SIDE)).reshape(n, -1)
-    return np.divide(pixels, 256, dtype=np.float32)
-
-
-def _read_idx_labels(path: Path, n: int) -> _Labels:
-    return _digits(str(path), _read_idx(path, (n,)))
-
-
 def _digits(where: str, labels: npt.NDArray[Any]) -> _Labels:
     good = (labels >= 0) & (labels <= 9)
     if not good.all():
@@ -220,126 +229,82 @@ def _digits(where: str, labels: npt.NDArray[Any]) -> _Labels:
     return labels.astype(np.int64)
 
 
-class _Stub:
-    """Stands for every object of a pickle: keeps what the file says, executes none of it."""
-
-    def __init__(self, *args: object) -> None:
-        self.args = args
-        self.state: object = None
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickler to which the names of the book's file are stubs and all others are refused."""
-
-    admitted = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> type[_Stub]:
-        if (module, name) not in self.admitted:
-            raise pickle.UnpicklingError(f"a reference to {f'{module}.{name}'[:80]!r}")
-        return _Stub
+def _unpickled(path: Path) -> Any:
+    """Return what a pickle holds, gzipped or not; nothing in it is executed."""
+    with _opened(path) as stream:
+        try:
+            return pickles.load(stream)
+        except (MemoryError, OSError, *_DAMAGED):
+            raise
+        except Exception as error:  # whatever the codes of a bad pickle run into
+            expected, got = f"the arrays of the book's {_PICKLE}", str(error)[:200]
+            hint = "nothing in it was executed (for IDX files, give their folder)"
+            raise ValueError(text(str(path), expected, got, hint)) from error
 
 
-# What binary picklers write for tuples of arrays. Left out are the codes that reach a registry
-# or a buffer outside, and dictionaries, whose keys can take exponential time to hash. The
-# book's file needs about 150 codes; the limit keeps a hostile one from building millions of
-# objects, or a memo of 2**32 places.
-_OPCODES = re.compile(
-    "PROTO|FRAME|STOP|MARK|(STACK_)?GLOBAL|REDUCE|BUILD|MEMOIZE|(LONG_)?BIN(PUT|GET)"
-    "|NONE|NEWTRUE|NEWFALSE|INT|BININT[12]?|LONG1?"
-    "|(SHORT_)?BIN(STRING|UNICODE|BYTES)|(EMPTY_)?TUPLE|TUPLE[123]|EMPTY_LIST|APPENDS?"
-)
-_MOST_OPCODES = 1000
-
-
-def _unpickle(path: Path, most: int) -> object:
-    """Return the tuples of a pickle, with a `_Stub` for every other object."""
-    content = _read(path, most)
-    try:
-        if len(content) > most:
-            raise pickle.UnpicklingError(f"more than {most} bytes")
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-            if not _OPCODES.fullmatch(opcode.name):
-                raise pickle.UnpicklingError(f"the pickle code {opcode.name}")
-            place = argument if argument and opcode.name.endswith("PUT") else 0
-            if max(count, place) >= _MOST_OPCODES:
-                raise pickle.UnpicklingError(f"more than {_MOST_OPCODES} pickle codes")
-        return _Unpickler(io.BytesIO(content), encoding="latin1").load()
-    # A bad pickle raises whatever its codes run into: IndexError, KeyError, EOFError, ...
-    except Exception as error:
-        raise ValueError(
-            f"{path}: expected the arrays of the book's {_PICKLE}, got {str(error)[:200]}; "
-            "nothing in it was executed (for IDX files, give their folder)"
-        ) from error
-
-
-def _array(where: str, stub: object, kind: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Turn a captured ``numpy.ndarray`` of this kind and shape into a read-only array."""
-    match stub:
-        case _Stub(
-            state=(
-                1,
-                tuple(got_shape),
-                _Stub(args=(str(code), *_), state=(_, "<" | ">" | "|" as order, *_)),
-                False,
-                str(raw) | bytes(raw) | _Stub(args=(str(raw), "latin1")),
-            )
-        ) if re.fullmatch("f4|[iu][1248]", code):
-            dtype = np.dtype(order + code)
-        case _:
-            raise ValueError(f"{where}: expected a numpy array of numbers, got something else")
-    expected = f"{'float32' if kind == 'f' else 'integer'} {shape}"
-    if dtype.kind not in kind:
-        raise ValueError(f"{where}: expected {expected}, got {dtype}")
-    if got_shape != shape:
-        got = got_shape if all(isinstance(n, int) for n in got_shape) else "no shape"
-        raise ValueError(f"{where}: expected {expected}, got {got}")
-    # No character above 255 can come from bytes; a dropped one shows in the length.
-    content = raw if isinstance(raw, bytes) else raw.encode("latin1", "ignore")
-    size = math.prod(shape) * dtype.itemsize
-    if len(content) != size:
-        raise ValueError(f"{where}: expected {size} bytes, got {len(content)}")
-    return np.frombuffer(content, dtype).reshape(shape)
-
-
-def _read_pickle(
-    path: Path, split: tuple[int, int, int]
-) -> tuple[_Images, _Labels, _Images, _Labels]:
-    # Python 3 pickles bytes as text for Python 2, which can take two bytes for one.
-    most = 2 * sum(split) * (4 * _SIDE * _SIDE + 8) + 65_536
-    match _unpickle(path, most):
-        case [[_, _], [_, _], [_, _]] as parts:
+def _read_pickle(path: Path, split: _Counts) -> tuple[_Images, _Labels, _Counts]:
+    match _unpickled(path):
+        case [[first, _], [_, _], [_, _]] as parts:
             pass
         case _:
-            raise ValueError(
-                f"{path}: expected (training, validation, test), each a pair (images, labels), "
-                "got another structure"
-            )
-    images, labels = [], []
-    for name, n, (x, y) in zip(("training", "validation", "test"), split, parts, strict=True):
-        images.append(_array(f"{path}: {name} images", x, "f", (n, _SIDE * _SIDE)))
-        good = (images[-1] >= 0) & (images[-1] < 1)
-        if not good.all():
-            row, pixel = np.argwhere(~good)[0]
-            raise ValueError(
-                f"{path}: {name} images[{row}, {pixel}]: expected byte value / 256, in [0, 1), "
-                f"got {images[-1][row, pixel]}"
-            )
-        where = f"{path}: {name} labels"
-        labels.append(_digits(where, _array(where, y, "iu", (n,))))
-    return (
-        np.concatenate(images[:2], dtype=np.float32),
-        np.concatenate(labels[:2]),
-        images[2].astype(np.float32),
-        labels[2],
-    )
+            expected = "(training, validation, test), each a pair (images, labels)"
+            raise ValueError(text(str(path), expected, "another structure"))
+    # Any number of images to train on: the book's expand_mnist.py makes a list of 250,000.
+    where = f"{path}: training images"
+    n = len(first) if isinstance(first, list) else (*_numbers(where, first).shape, 0)[0]
+    if not 0 < n <= _MOST_IMAGES:
+        raise ValueError(text(where, f"1 to {_MOST_IMAGES:,} of them", n))
+    counts = n, split[1], split[2]
+    images, labels = np.empty((sum(counts), _PIXELS), np.float32), np.empty(sum(counts), np.int64)
+    start, high = 0, 0.0
+    for name, n, (x, y) in zip(("training", "validation", "test"), counts, parts, strict=True):
+        rows = slice(start, start := start + n)
+        high = max(high, _copy_images(f"{path}: {name} images", x, images[rows]))
+        _copy_labels(f"{path}: {name} labels", y, labels[rows])
+    if high > 1:
+        np.divide(images, 256, images)
+    return images, labels, counts
+
+
+def _copy_images(where: str, found: Any, to: _Images) -> float:
+    """Copy an array of images, or a list of arrays of one each; return the largest pixel."""
+    with np.errstate(over="ignore", invalid="ignore"):  # float64 beyond float32
+        if isinstance(found, list):
+            for i, image in enumerate(found):
+                pixels = _numbers(f"{where}[{i}]", image, (_PIXELS,), (_PIXELS, 1))
+                to[i] = pixels.reshape(-1)
+                found[i] = None  # what has been copied need not stay in memory
+        else:
+            to[:] = _numbers(where, found, to.shape)
+    low, high = to.min(), to.max()
+    if not (low >= 0 and high <= 255):  # of NaN neither is true
+        row, pixel = np.argwhere(~((to >= 0) & (to <= 255)))[0]
+        expected = "a pixel from 0 to 1, or from 0 to 255"
+        raise ValueError(text(f"{where}[{row}, {pixel}]", expected, to[row, pixel]))
+    return float(high)
+
+
+def _copy_labels(where: str, found: Any, to: _Labels) -> None:
+    """Copy an array of labels, or a list of them."""
+    if isinstance(found, list):
+        if len(found) != len(to) or not all(type(label) is int for label in found):
+            got = f"a list of {len(found)} values"
+            raise ValueError(text(where, f"{len(to)} integers, one for each image", got))
+        labels = np.array(found)
+    else:
+        labels = _numbers(where, found, to.shape, kinds="iu")
+    to[:] = _digits(where, labels)
+
+
+def _numbers(
+    where: str, found: Any, *shapes: tuple[int, ...], kinds: str = "fiu"
+) -> npt.NDArray[Any]:
+    """Return the values of an array of numbers in a pickle, of one of these kinds and shapes."""
+    values = getattr(found, "values", None)
+    if not isinstance(values, np.ndarray):
+        raise ValueError(text(where, "a numpy array of numbers", "something else"))
+    if values.dtype.kind not in kinds or (shapes and values.shape not in shapes):
+        names = "integers" if kinds == "iu" else "numbers"
+        got = f"{values.dtype} of shape {values.shape}"
+        raise ValueError(text(where, f"{names} of shape {shapes[0]}", got))
+    return values

@@ -26,19 +26,24 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[_Part, _Part,
 
     Parameters
     ----------
-    path : folder or ``mnist.pkl.gz``, optional
-        Where the files are; the places searched by default and the errors are
-        those of `fastbp.datasets.load_mnist`.
+    path : folder or pickle, optional
+        Where the files are, or a pickle such as the book's ``expand_mnist.py`` writes; the places
+        searched by default and the errors are those of `fastbp.datasets.load_mnist`.
 
     Returns
     -------
     training, validation, test : tuple of (images, labels)
         The first 50,000 and the last 10,000 training images, and the 10,000
-        test images: float32 (n, 784), byte value / 256. Labels int64 (n,).
+        test images: float32 (n, 784), byte value / 256. Labels int64 (n,). Of a pickle
+        as many training images as it holds.
     """
-    images, labels, test_images, test_labels = datasets.mnist_arrays(path)
-    cut = datasets.SPLIT[0]
-    return (images[:cut], labels[:cut]), (images[cut:], labels[cut:]), (test_images, test_labels)
+    images, labels, (n, n_validation, _) = datasets.mnist_arrays(path)
+    training, validation, test = slice(n), slice(n, n + n_validation), slice(n + n_validation, None)
+    return (
+        (images[training], labels[training]),
+        (images[validation], labels[validation]),
+        (images[test], labels[test]),
+    )
 
 
 def load_data_wrapper(
@@ -48,7 +53,7 @@ def load_data_wrapper(
 
     Parameters
     ----------
-    path : folder or ``mnist.pkl.gz``, optional
+    path : folder or pickle, optional
         As in `load_data`.
 
     Returns
@@ -60,7 +65,7 @@ def load_data_wrapper(
 
     Notes
     -----
-    Columns are views of three large arrays. The book's Python 2 program returns
+    Columns are views of two large arrays. The book's Python 2 program returns
     lists too; ports that return ``zip`` can be read only once.
     """
     (x, labels), validation, test = load_data(path)

@@ -24,7 +24,7 @@ examples:
   fastbp train flowers.csv --label species --save flowers.json
 
 MNIST's four .gz files are at https://ossci-datasets.s3.amazonaws.com/mnist/ among other
-places. Without --data they are looked for in $FASTBP_DATA, ./data, ../data and the user
+places. Without --data they are looked for in $FASTBP_DATA, ., ./data, ../data and the user
 cache."""
 _PREDICT = """\
 Print the class of each sample of DATA, one a line. Where DATA holds labels, a last line

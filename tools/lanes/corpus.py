@@ -3,6 +3,7 @@
 ``python tools/lanes/corpus.py FOLDER`` writes them: the fixtures of a version of the format.
 """
 
+import pickle
 import struct
 import sys
 from pathlib import Path
@@ -80,10 +81,15 @@ def write_data(folder):
     shape = (2, 4, 4)
     pixels = np.arange(32, dtype=np.uint8).tobytes()
     (folder / "d.idx").write_bytes(struct.pack(">4I", 0x0803, *shape) + pixels)
+    images, labels = np.arange(7 * 784).reshape(7, 784) % 256 / np.float32(256), np.arange(7)
+    training = [*images[:4]], [*labels[:4]]
+    sets = training, (images[4:6], labels[4:6]), (images[6:], labels[6:])
+    (folder / "d.pkl").write_bytes(pickle.dumps(sets, 2))
     return {
         folder / "d.csv": lambda path: tables.read_csv(str(path), None),
         folder / "d.npz": lambda path: tables.read_npz(str(path)),
         folder / "d.idx": lambda path: fastbp.datasets._read_idx(Path(path), shape),
+        folder / "d.pkl": lambda path: fastbp.datasets.mnist_arrays(path, (4, 2, 1))[0],
     }
 
 
