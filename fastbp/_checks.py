@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp._dispatch import core
-from fastbp.errors import text
+from fastbp.errors import shown, text
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -23,11 +23,11 @@ _PIECE = 1 << 23
 def integer(value: Any, where: str, least: int) -> int:
     """Return ``value`` as an int of at least ``least``."""
     if isinstance(value, bool | np.bool_):
-        raise TypeError(text(where, "an integer", repr(value)))
+        raise TypeError(text(where, "an integer", shown(value)))
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(text(where, "an integer", repr(value))) from None
+        raise TypeError(text(where, "an integer", shown(value))) from None
     if number < least:
         raise ValueError(text(where, f"an integer of at least {least}", number))
     return number
@@ -40,7 +40,7 @@ def number(value: Any, where: str, *, above: float = -math.inf) -> float:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if not isinstance(value, Real):
-        raise TypeError(text(where, "a number", repr(value)))
+        raise TypeError(text(where, "a number", shown(value)))
     try:
         result = float(value)
     except OverflowError:  # an int beyond float64
@@ -60,7 +60,7 @@ def random_state(value: Any) -> int | np.random.Generator:
         return integer(value, "random_state", 0)
     except TypeError:
         expected, hint = "an integer or a numpy.random.Generator", "np.random.default_rng(0) is one"
-        raise TypeError(text("random_state", expected, repr(value), hint)) from None
+        raise TypeError(text("random_state", expected, shown(value), hint)) from None
 
 
 def real_array(value: Any, where: str, words: str = "") -> NDArray[Any]:

@@ -21,7 +21,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp import _checks, network2, optimizers
-from fastbp.errors import DivergenceError, text
+from fastbp.errors import DivergenceError, shown, text
 from fastbp.fitting import train
 from fastbp.objective import Objective
 from fastbp.samples import Dataset, refuse_zeros, sample_weights, scaled
@@ -187,7 +187,7 @@ class Perceptron(BaseEstimator):
             return (np.float64, np.float32)
         dtype = np.dtype(self.dtype)
         if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
-            raise ValueError(text("dtype", "None, float32 or float64", repr(self.dtype)))
+            raise ValueError(text("dtype", "None, float32 or float64", shown(self.dtype)))
         return dtype
 
     def _sample_weight(self, sample_weight: Any, y: Array) -> Any:
@@ -216,7 +216,7 @@ class Perceptron(BaseEstimator):
         for l, name in enumerate(names):
             if name not in _HIDDEN:
                 expected = f"one of {', '.join(sorted(_HIDDEN))}"
-                raise ValueError(text(f"activation[{l}]", expected, repr(name)))
+                raise ValueError(text(f"activation[{l}]", expected, shown(name)))
         return names
 
     def _drawn(self, units: list[int], random_state: Any) -> list[tuple[Array, Array]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import _checks, storage
-from fastbp.errors import FormatError, text
+from fastbp.errors import FormatError, shown, text
 from fastbp.history import KEYS, History
 from fastbp.parameters import Layout
 
@@ -87,8 +87,8 @@ class Snapshot:
             raise FormatError(text(where, "a checkpoint of fastbp.train", "one without its run"))
         for name, value in run.items():
             if before.get(name) != value:
-                expected = f"{name} {before.get(name)!r}, as the run in this file has"
-                raise ValueError(text(where, expected, repr(value), "another path begins anew"))
+                expected = f"{name} {shown(before.get(name))}, as the run in this file has"
+                raise ValueError(text(where, expected, shown(value), "another path begins anew"))
 
         def layers(prefix: str = "", finite: bool = True) -> Layers:
             parts = storage.pop_layers(arrays, len(layout.sizes) - 1, prefix)

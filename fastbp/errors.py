@@ -1,5 +1,10 @@
 """The exceptions of fastbp, and the one formula of their texts."""
 
+from collections.abc import Callable
+from typing import Any
+
+_MOST = 80  # characters of a value in an error text
+
 
 class DivergenceError(ArithmeticError):
     """A parameter became NaN or infinite; the network is back at its last finite state.
@@ -29,4 +34,14 @@ class FormatError(ValueError):
 
 def text(where: str, expected: str, got: object, hint: str = "") -> str:
     """Return ``where: expected …, got …; hint``, the form of every error text."""
-    return f"{where}: expected {expected}, got {got}" + (f"; {hint}" if hint else "")
+    words = got if isinstance(got, str) else shown(got, str)
+    return f"{where}: expected {expected}, got {words}" + (f"; {hint}" if hint else "")
+
+
+def shown(value: object, form: Callable[[Any], str] = repr) -> str:
+    """Return ``repr(value)`` for an error text: of any value, and no longer than a line."""
+    try:
+        words = form(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list of lists of …
+        words = f"{type(value).__name__} too long to be shown"
+    return words if len(words) <= _MOST else words[: _MOST - 1] + "…"

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp import _checks, optimizers, samples, schedules
 from fastbp._model import Model
 from fastbp.checkpoint import Checkpoint
-from fastbp.errors import text
+from fastbp.errors import shown, text
 from fastbp.history import EarlyStopping, History
 from fastbp.objective import Objective, Score
 from fastbp.optimizers import LBFGS, Optimizer, State
@@ -154,12 +154,12 @@ def train(
         if early_stopping and early_stopping.monitor == "validation" and validation is None:
             raise ValueError(text("early_stopping", "validation data to judge by", "none"))
         if score is not None and not callable(score):
-            raise TypeError(text("score", "a function of (targets, outputs)", repr(score)))
+            raise TypeError(text("score", "a function of (targets, outputs)", shown(score)))
         if not isinstance(evaluate, bool):
-            raise TypeError(text("evaluate", "True or False", repr(evaluate)))
+            raise TypeError(text("evaluate", "True or False", shown(evaluate)))
         if not isinstance(shuffle, bool) and not callable(shuffle):
             expected = "True, False or a function of an array"
-            raise TypeError(text("shuffle", expected, repr(shuffle)))
+            raise TypeError(text("shuffle", expected, shown(shuffle)))
         if checkpoint is not None and (state is not None or callable(shuffle)):
             expected = "no shuffle of your own and no state beside it"
             raise ValueError(text("checkpoint", expected, "one", "a file cannot hold them"))
@@ -183,7 +183,7 @@ def train(
 def _moments(state: Any, optimizer: Optimizer | LBFGS, layout: Layout) -> NDArray[Any] | None:
     """Return the optimizer's memory, from the state or zeros."""
     if not isinstance(state, State):
-        raise TypeError(text("state", "optimizers.State()", repr(state)))
+        raise TypeError(text("state", "optimizers.State()", shown(state)))
     if not optimizer.blocks:
         return None
     moments = layout.state(optimizer.blocks)
@@ -207,7 +207,7 @@ def _weights(
     classes = samples.classes(data)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ValueError(text("class_weight", "a dict or 'balanced'", repr(class_weight)))
+            raise ValueError(text("class_weight", "a dict or 'balanced'", shown(class_weight)))
         names, counts = np.unique(classes, return_counts=True)
         class_weight = dict(zip(names.tolist(), n / (len(names) * counts), strict=True))
     factors = np.ones(layout.sizes[-1])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fastbp import _checks
-from fastbp.errors import text
+from fastbp.errors import shown, text
 from fastbp.schedules import best, scores
 
 KEYS = (
@@ -78,7 +78,7 @@ class EarlyStopping:
         _checks.integer(self.epochs, "early_stopping", 1)
         if self.monitor not in ("validation", "cost"):
             expected = "'validation' or 'cost'"
-            raise ValueError(text("EarlyStopping.monitor", expected, repr(self.monitor)))
+            raise ValueError(text("EarlyStopping.monitor", expected, shown(self.monitor)))
 
     def scores(self, history: History) -> list[float]:
         """Return the score of each epoch, the higher the better."""

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from fastbp import network, network2, storage
-from fastbp.errors import text
+from fastbp.errors import shown, text
 
 
 def load(
@@ -46,7 +46,7 @@ def load(
         if kind == "network":
             if cost is not None:
                 expected = f"None, as {where} is of chapter 1's class"
-                raise ValueError(text("cost", expected, repr(cost)))
+                raise ValueError(text("cost", expected, shown(cost)))
             return network.Network._of(where, arrays, dtype=dtype)
         net = network2.from_container(facts, arrays, where, cost=cost, dtype=dtype)
     else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastbp import _checks
 from fastbp._dispatch import core
-from fastbp.errors import text
+from fastbp.errors import shown, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def named(value: Any) -> Optimizer | LBFGS:
         return TABLE[value]()  # type: ignore[no-any-return]
     if isinstance(value, Optimizer | LBFGS):
         return value
-    raise ValueError(text("optimizer", f"one of {', '.join(TABLE)}, or an object", repr(value)))
+    raise ValueError(text("optimizer", f"one of {', '.join(TABLE)}, or an object", shown(value)))
 
 
 def described(optimizer: Optimizer | LBFGS) -> str:

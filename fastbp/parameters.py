@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastbp import _checks
 from fastbp._dispatch import core, kernels
-from fastbp.errors import text
+from fastbp.errors import shown, text
 from fastbp.functions import ACTIVATIONS
 
 _COLUMN = core.LAYOUT_COLUMNS
@@ -30,7 +30,7 @@ _BLOCK_WORK = 2**23 * kernels.VECTOR
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return ``sizes`` as a tuple of ints, two layers or more, each of one neuron or more."""
     if isinstance(sizes, str | bytes) or not _has_length(sizes):
-        raise TypeError(text("sizes", "a list of integers", repr(sizes)))
+        raise TypeError(text("sizes", "a list of integers", shown(sizes)))
     if all(type(size) is int for size in sizes):  # nearly always, and asked at each call
         return _known(tuple(sizes))
     return _known(tuple(_checks.integer(n, f"sizes[{i}]", 1) for i, n in enumerate(sizes)))

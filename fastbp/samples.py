@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp import _checks
 from fastbp._dispatch import core
-from fastbp.errors import text
+from fastbp.errors import shown, text
 
 Pair = tuple[NDArray[Any], Any]
 
@@ -99,7 +99,9 @@ class Dataset:
         if not isinstance(index, slice):
             rows = np.asarray(index)
             if isinstance(index, tuple) or rows.ndim != 1 or rows.dtype.kind not in "biu":
-                raise TypeError(text("index", "an integer, a slice or a list of rows", repr(index)))
+                raise TypeError(
+                    text("index", "an integer, a slice or a list of rows", shown(index))
+                )
             index = rows
         return Dataset._of(self.X[index], self.Y[index])
 
@@ -403,7 +405,7 @@ def _shaped(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
     if kind == "output" and size == 1 and array.shape in ((), (1,)):
         return array.reshape(1, 1)  # of one output a number is as good, as in the book
     if array.shape != (size, 1):
-        got = repr(value) if array.ndim == 0 else array.shape
+        got = shown(value) if array.ndim == 0 else array.shape
         hints = [_column_hint(array, size)]
         if kind == "output" and (array.ndim < 2 or array.shape[0] == 1):
             hints.append(f"fastbp.one_hot([j], {size}).T is the target of class j")
@@ -429,7 +431,7 @@ def labels(values: Sequence[Any], n_out: int, data: str) -> NDArray[np.int64]:
                 array = np.empty(0)
             number: Any = array.item() if array.size == 1 else None
             if not _is_whole(number):
-                got = f"shape {array.shape}" if array.size > 1 else repr(value)
+                got = f"shape {array.shape}" if array.size > 1 else shown(value)
                 hint = "np.argmax(y) is the label of a one-hot y" if array.size > 1 else ""
                 hint = _WORDS if isinstance(value, str) else hint
                 raise ValueError(text(where(i), _label_range(n_out), got, hint))

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.errors import FormatError, text
+from fastbp.errors import FormatError, shown, text
 
 Path = str | PathLike[str]
 Arrays = dict[str, NDArray[Any]]
@@ -159,7 +159,7 @@ def read(path: Path, *kinds: str) -> tuple[str, Facts, Arrays]:
     _refuse_other_form(lambda: _json(facts) == metadata["facts"], where)
     kind = metadata["kind"]
     if kind not in kinds:
-        raise FormatError(text(where, f"a {' or '.join(kinds)} of fastbp's", f"a {kind[:40]!r}"))
+        raise FormatError(text(where, f"a {' or '.join(kinds)} of fastbp's", f"a {shown(kind)}"))
     return kind, facts, arrays
 
 
@@ -201,7 +201,7 @@ def _parsed(header: bytes, where: str) -> tuple[dict[str, str], dict[str, Any]]:
         needs = metadata.get("needs")
         known = isinstance(needs, str) and re.fullmatch(r"[0-9][0-9a-z.]{0,20}", needs)
         hint = f"fastbp {needs} reads it, or a newer one" if known else "a newer fastbp may read it"
-        raise FormatError(text(where, f"version {VERSION}", repr(version)[:40], hint))
+        raise FormatError(text(where, f"version {VERSION}", shown(version), hint))
     # Whatever is twice, in other words or in another order is none of ours, and may deceive.
     _refuse_other_form(lambda: _header(metadata, tensors) == header, where)
     if list(metadata) != _METADATA or not all(isinstance(v, str) for v in metadata.values()):
@@ -213,7 +213,8 @@ def _refuse_other_form(same: Callable[[], bool], where: str) -> None:
     try:
         if same():
             return
-    except ValueError:  # NaN, a number that became infinite, half a surrogate pair
+    # NaN, a number that became infinite, half a surrogate pair; lists of lists of lists …
+    except (ValueError, RecursionError):
         pass
     raise FormatError(text(where, "JSON as fastbp writes it", "another form"))
 
@@ -224,21 +225,23 @@ def _checked(
     """Return name, dtype and shape of each array; together they are all of the file's data."""
     found, end = [], 0
     for name, tensor in tensors.items():
-        place = f"{where}: {name[:80]!r}"
+        place = f"{where}: {shown(name)}"
         if not isinstance(tensor, dict) or list(tensor) != _FIELDS:
             raise FormatError(text(place, " and ".join(_FIELDS), "other fields"))
         code, shape, offsets = tensor.values()
         if not isinstance(code, str) or code not in _DTYPES:
-            raise FormatError(text(place, " or ".join(_DTYPES), repr(code)[:40]))
-        natural = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
+            raise FormatError(text(place, " or ".join(_DTYPES), shown(code)))
+        # No larger than the file: their product stays a number that is quickly made and shown.
+        natural = isinstance(shape, list) and all(type(n) is int and 0 < n <= size for n in shape)
         if not natural or len(shape) > _MOST_DIMENSIONS:
-            raise FormatError(text(place, "a shape", repr(shape)[:80]))
+            raise FormatError(text(place, "a shape", shown(shape)))
         begin, end = end, end + math.prod(shape) * _DTYPES[code].itemsize
-        if repr(offsets) != repr([begin, end]):  # False is not 0 here, nor 0.0
-            raise FormatError(text(place, f"offsets {[begin, end]}"[:80], repr(offsets)[:80]))
+        same = isinstance(offsets, list) and all(type(n) is int for n in offsets)
+        if not same or offsets != [begin, end]:  # False is not 0 here, nor 0.0
+            raise FormatError(text(place, f"offsets {[begin, end]}", shown(offsets)))
         found.append((name, _DTYPES[code], tuple(shape)))
     if end != size:
-        raise FormatError(text(where, f"{end} bytes of arrays"[:80], size))
+        raise FormatError(text(where, f"{end} bytes of arrays", size))
     return found
 
 

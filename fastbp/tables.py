@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import _checks
-from fastbp.errors import text
+from fastbp.errors import shown, text
 
 Label = int | str
 Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -98,7 +98,7 @@ class Encoding:
             if value is not None and not _is_list(value, kind, length):
                 raise InputError(text(f"{where}: {key}", f"a list of {length}", "something else"))
         if not isinstance(label, str | None):
-            raise InputError(text(f"{where}: label", "the name of a column", repr(label)))
+            raise InputError(text(f"{where}: label", "the name of a column", shown(label)))
         if mean is None and scale is None:
             return cls(n_in, classes, features, label)
         if mean is None or scale is None:
@@ -308,7 +308,7 @@ def _find(header: list[str], label: str, path: str) -> int:
 
 def _not_a_number(where: str, name: str, got: str) -> InputError:
     hint = "" if got and got != "nan" else "fill or drop missing values"
-    return InputError(text(f"{where}, column {name!r}", "a finite number", repr(got), hint))
+    return InputError(text(f"{where}, column {name!r}", "a finite number", shown(got), hint))
 
 
 def _is_float(cell: str) -> bool:

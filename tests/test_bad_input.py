@@ -718,6 +718,59 @@ def test_a_bad_number_is_named_and_nothing_changes(call, name, modules, value, e
             refuses(error, name, (f"got {got}",), call, net, data, **{name: value})
 
 
+LONG = 10**5000  # Python writes out no integer of so many digits
+LONG_NUMBERS = [
+    (sgd, "mini_batch_size", CLASSES, {ValueError: -LONG, TypeError: [LONG]}),
+    (sgd, "epochs", CLASSES, {ValueError: -LONG, TypeError: {0: LONG}}),
+    (sgd, "eta", CLASSES, {ValueError: LONG, TypeError: [LONG]}),
+    (sgd, "n_threads", CLASSES, {ValueError: -LONG}),
+    (lambda net, data, y: net.accuracy([(data[0][0], y)]), "data[0][1]", (network2,),
+     {ValueError: LONG}),
+    *(
+        (
+            lambda net, data, value, name=name: fastbp.train(
+                net, Dataset(*plain()[:2]), **{"epochs": 1, name: value}
+            ),
+            name, CLASSES, {error: -LONG},
+        )
+        for name, error in (
+            ("optimizer", ValueError), ("score", TypeError), ("evaluate", TypeError),
+            ("shuffle", TypeError), ("state", TypeError), ("dropout", ValueError),
+            ("l1", ValueError), ("mini_batch_size", ValueError), ("random_state", ValueError),
+        )
+    ),
+    (lambda net, data, value: fastbp.gradient(net, data, reduction=value), "reduction", CLASSES,
+     {ValueError: LONG}),
+    (lambda net, data, value: fastbp.check_gradient(net, data, method=value), "method", CLASSES,
+     {ValueError: LONG}),
+    (lambda net, data, value: fastbp.numerical_gradient(net, data, method=value), "method", CLASSES,
+     {ValueError: LONG}),
+    (lambda net, data, value: fastbp.EarlyStopping(value), "early_stopping", CLASSES,
+     {ValueError: -LONG, TypeError: [LONG]}),
+    (lambda net, data, value: fastbp.EarlyStopping(1, value), "EarlyStopping.monitor", CLASSES,
+     {ValueError: LONG}),
+    (lambda net, data, value: Dataset(*plain()[:2])[value], "index", CLASSES,
+     {TypeError: {0: LONG}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "modules", "bad"),
+    LONG_NUMBERS,
+    ids=[f"{name}-{i}" for i, (_, name, *_) in enumerate(LONG_NUMBERS)],
+)
+def test_an_integer_of_thousands_of_digits_gets_the_usual_error(call, name, modules, bad):
+    """Wherever a value is put into the text of an error, also one that has no text of its own."""
+    for error, value in bad.items():
+        for net, generator in networks(modules):
+            data = good_pairs("column")
+            with unchanged(net, generator, data):
+                if call is sgd:
+                    refuses(error, name, (), call, net, data, **{name: value})
+                else:
+                    refuses(error, name, (), call, net, data, value)
+
+
 # -- the constructor -------------------------------------------------------------------
 
 BAD_SIZES = {
@@ -737,6 +790,10 @@ BAD_SIZES = {
     "2**48 and more": ([2**24 - 1, 2**24 + 1], MemoryError, "sizes", ("2**48 parameters",)),
     "2**63 and more": ([3, 2**62], MemoryError, "sizes", ("2**48 parameters",)),
     "all layers count": ([1, *[2**23] * 5], MemoryError, "sizes", ("2**48 parameters",)),
+    "4,000 digits": ([10**4000, 10**4000], MemoryError, "sizes", ("2**48 parameters",)),
+    "5,000 digits": ([3, 10**5000], MemoryError, "sizes", ("2**48 parameters",)),
+    "-5,000 digits": ([3, -(10**5000)], ValueError, "sizes[1]", ("at least 1",)),
+    "one number of 5,000 digits": (10**5000, TypeError, "sizes", ("a list of integers",)),
 }
 
 

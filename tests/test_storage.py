@@ -278,6 +278,8 @@ def changed(name, **fields):
     return lambda tensors: tensors | {name: tensors[name] | fields}
 
 
+LONG = b"9" * 5000
+
 BAD = {
     "empty": b"",
     "short": b"\x07\0\0",
@@ -307,6 +309,12 @@ BAD = {
     "a negative shape": container(tensors=changed("weights.0", shape=[-4, -3])),
     "an empty array": container(tensors=changed("weights.0", shape=[4, 0])),
     "a huge shape": container(tensors=changed("weights.0", shape=[2**62, 2**62])),
+    "a shape of 4,000 digits": container(tensors=changed("weights.0", shape=[10**4000, 10**4000])),
+    "offsets of 4,000 digits": container(tensors=changed("weights.0", data_offsets=[0, 10**4000])),
+    "a shape of 5,000 digits": container(header=lambda h: h.replace(b"[4,3]", b"[4,%s]" % LONG)),
+    "a dtype of 4,000 digits": container(tensors=changed("weights.0", dtype=10**4000)),
+    "a version of 4,000 digits": container({"version": 10**4000}),
+    "a cost of 4,000 digits": container(facts={"cost": 10**4000}),
     "a shape of bools": container(tensors=changed("weights.0", shape=[12, True])),
     "an offset of false": container(tensors=changed("weights.0", data_offsets=[False, 96])),
     "a gap": container(tensors=changed("weights.1", data_offsets=[104, 168])),
@@ -349,6 +357,17 @@ def test_a_bad_container_is_a_format_error(name, tmp_path):
     with pytest.raises(FormatError, match="safetensors: ") as caught:
         fastbp.load(path)
     assert len(str(caught.value)) < 600 + len(str(path))
+    assert "Exceeds the limit" not in str(caught.value) or LONG in BAD[name]
+
+
+def test_lists_of_lists_of_lists_are_a_format_error(tmp_path):
+    """Also at the depth that Python's JSON just reads, and writes no more."""
+    path = tmp_path / "n.safetensors"
+    for depth in range(sys.getrecursionlimit() - 300, sys.getrecursionlimit()):
+        nested = b"[" * depth + b"]" * depth
+        path.write_bytes(container(header=lambda h, nested=nested: h.replace(b"[4,3]", nested)))
+        with pytest.raises(FormatError, match="safetensors: "):
+            fastbp.load(path)
 
 
 def test_a_header_longer_than_the_file_takes_no_memory(tmp_path):
@@ -397,14 +416,23 @@ def test_a_wrong_digest_is_refused(tmp_path):
      '{"sizes": [1, 1], "weights": [[[NaN]]], "biases": [[[0]]], "cost": "QuadraticCost"}',
      '{"sizes": [1, 1], "weights": [[["a"]]], "biases": [[[0]]], "cost": "QuadraticCost"}',
      '{"sizes": [1, 1], "weights": [[{}]], "biases": [[[0]]], "cost": "QuadraticCost"}',
-     '{"sizes": {}, "weights": 1, "biases": 2, "cost": "QuadraticCost"}'],
+     '{"sizes": {}, "weights": 1, "biases": 2, "cost": "QuadraticCost"}',
+     '{"sizes": [%s, 1], "weights": 1, "biases": 2, "cost": "QuadraticCost"}' % ("9" * 4000),
+     '{"sizes": [N, N], "weights": 1, "biases": 2, "cost": "QuadraticCost"}'
+     .replace("N", "9" * 4000),
+     '{"sizes": [2, 1], "weights": 1, "biases": 2, "cost": %s}' % ("9" * 4000),
+     '{"sizes": [2, 1], "weights": [[[%s, 1]]], "biases": [[[0]]], "cost": "QuadraticCost"}'
+     % ("9" * 4000)],
+    ids=lambda text: f"{text:.40}-{len(text)}",
 )  # fmt: skip
 def test_a_bad_json_is_a_format_error(text, tmp_path):
     """The book's JSON has the same one exception."""
     (tmp_path / "n.json").write_bytes(text.encode("latin-1"))
     for load in (fastbp.load, network2.load):
-        with pytest.raises(FormatError, match=r"n\.json"):
+        with pytest.raises(FormatError, match=r"n\.json") as caught:
             load(tmp_path / "n.json")
+        assert len(str(caught.value)) < 600
+        assert "Exceeds the limit" not in str(caught.value) or "9" * 5000 in text
 
 
 @pytest.mark.parametrize("name", ["x.csv", "renamed.bin", "empty", "cut.json"])

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fastbp import _checks, samples
-from fastbp.errors import text
+from fastbp.errors import shown, text
 from fastbp.functions import costs
 from fastbp.gradients.exact import cost_of, gradient
 from fastbp.gradients.work import Array, Arrays, Net, divisor, looked_at
@@ -77,7 +77,7 @@ def numerical_gradient(
     perturbation of all at once: Spall, 1992, and Cauwenberghs, 1993.
     """
     if method not in ("forward", "central", "perturbation"):
-        raise ValueError(text("method", "'forward', 'central' or 'perturbation'", repr(method)))
+        raise ValueError(text("method", "'forward', 'central' or 'perturbation'", shown(method)))
     cost = _Cost(net, data, reduction)
     h, theta, found = _STEPS[method], cost.theta.copy(), np.zeros_like(cost.theta)
     if method == "perturbation":
@@ -197,7 +197,7 @@ def check_gradient(
     Squire and Trapp, Using complex variables to estimate derivatives of real functions, 1998.
     """
     if method not in ("complex", "central"):
-        raise ValueError(text("method", "'complex' or 'central'", repr(method)))
+        raise ValueError(text("method", "'complex' or 'central'", shown(method)))
     data = samples.dataset(data, net._sizes(), "data")  # once: generators yield once
     judge = _Cost(net, data, "sum", cost)
     found = [np.asarray(a, np.float64).ravel() for part in gradient(net, data, reduction="sum")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastbp import samples
 from fastbp._dispatch import core
-from fastbp.errors import text
+from fastbp.errors import shown, text
 from fastbp.functions import COSTS, Activation
 from fastbp.parameters import Layout
 
@@ -117,7 +117,7 @@ def by_hand(net: Net, data: Any) -> tuple[int, Iterator[Nablas]]:
 def divisor(reduction: Any, n: int, weights: Array | None) -> float:
     """Return what a sum over samples is divided by: their number or weight, or 1."""
     if reduction not in ("mean", "sum"):
-        raise ValueError(text("reduction", "'mean' or 'sum'", repr(reduction)))
+        raise ValueError(text("reduction", "'mean' or 'sum'", shown(reduction)))
     if reduction == "sum":
         return 1.0
     if weights is None:

@@ -74,6 +74,7 @@ TESTS = {
     "src_cython/sparse.pxi": ["sparse", "records"],
     "src_cython/threads.h": ["threads"],
     "src_cython/tiny.pxi": ["tiny"],
+    "fastbp/errors.py": ["storage", "bad_input"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
     "fastbp/records.py": ["records"],
     "fastbp/samples.py": [

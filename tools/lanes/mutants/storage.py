@@ -30,7 +30,19 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "offsets are not looked at": (
         STORAGE,
-        [("if repr(offsets) != repr([begin, end]):", "if False:")],
+        [("if not same or offsets != [begin, end]:", "if False:")],
+    ),
+    "shapes larger than the file": (
+        STORAGE,
+        [("type(n) is int and 0 < n <= size", "type(n) is int and 0 < n")],
+    ),
+    "a value is written out at any length": (
+        "fastbp/errors.py",
+        [("return words if len(words) <= _MOST else", "return words if words else")],
+    ),
+    "an integer without a text is an error of Python's": (
+        "fastbp/errors.py",
+        [("except (ValueError, RecursionError):", "except RecursionError:")],
     ),
     "any version is read": (STORAGE, [("if version != str(VERSION):", "if version is None:")]),
     "any kind is read": (STORAGE, [("if kind not in kinds:", "if False:")]),
