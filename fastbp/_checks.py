@@ -63,6 +63,14 @@ def random_state(value: Any) -> int | np.random.Generator:
         raise TypeError(text("random_state", expected, shown(value), hint)) from None
 
 
+def seed(value: Any, where: str) -> int:
+    """Return ``value`` as an integer that the core takes as a seed, of 64 bits."""
+    number = integer(value, where, 0)
+    if number >= 2**64:
+        raise ValueError(text(where, "a seed below 2**64", number))
+    return number
+
+
 def real_array(value: Any, where: str, words: str = "") -> NDArray[Any]:
     """Return ``value`` as an aligned array of native float32 or float64.
 

@@ -75,11 +75,12 @@ class Snapshot:
 
     @classmethod
     def restored(
-        cls, where: str, found: State, run: storage.Facts, layout: Layout, blocks: int
+        cls, where: str, found: State, run: storage.Facts, layout: Layout, blocks: int, squares: int
     ) -> Snapshot:
-        """Return what was ``found`` of a run, with so many ``blocks`` of moments.
+        """Return what was ``found`` of a run; all of it is looked at, and can be gone on with.
 
-        A run with other options is a ValueError, what is no such run a FormatError.
+        There are so many ``blocks`` of moments, of which the last ``squares`` hold mean squares. A
+        run with other options is a ValueError, what is no such run a FormatError.
         """
         facts, arrays = found
         before = facts.get("run")
@@ -94,13 +95,21 @@ class Snapshot:
             parts = storage.pop_layers(arrays, len(layout.sizes) - 1, prefix)
             return layout.check(*parts, finite=finite)
 
+        def mean_squares(prefix: str) -> Layers:
+            parts = layers(prefix, finite=False)  # one may have become infinite, with steps of 0
+            if not all((array >= 0).all() for part in parts for array in part):
+                raise ValueError(text(prefix[:-1], "mean squares", "a negative number or NaN"))
+            return parts
+
         try:
             snapshot = cls(
-                seed=_checks.integer(facts.get("seed"), "seed", 0),
+                seed=_checks.seed(facts.get("seed"), "seed"),
                 history=_history(arrays, facts.get("history"), facts.get("stopped")),
                 parameters=layers(),
-                # A mean square may have become infinite, with steps of 0.
-                moments=[layers(f"moments.{i}.", finite=False) for i in range(blocks)],
+                moments=[
+                    (layers if i < blocks - squares else mean_squares)(f"moments.{i}.")
+                    for i in range(blocks)
+                ],
                 best=layers("best.") if "best.biases.0" in arrays else None,
             )
             if arrays:

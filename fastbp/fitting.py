@@ -259,5 +259,8 @@ def _seed(net: Model, random_state: Any) -> int:
         random_state = net._generator
     if random_state is None:
         return random.getrandbits(63)
-    random_state = _checks.random_state(random_state)
-    return random_state if isinstance(random_state, int) else int(random_state.integers(2**63))
+    seed = _checks.random_state(random_state)
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    # The core takes 64 bits.
+    return seed if seed < 2**64 else int(np.random.SeedSequence(seed).generate_state(1, "u8")[0])

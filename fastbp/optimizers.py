@@ -23,6 +23,7 @@ class Optimizer:
     eta: float = 0.001
 
     blocks: ClassVar[int] = 0  # of state, as large as the parameters
+    squares: ClassVar[int] = 0  # how many of them, the last, hold mean squares
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -83,6 +84,7 @@ class RMSprop(Optimizer):
     epsilon: float = 1e-8
 
     blocks: ClassVar[int] = 1
+    squares: ClassVar[int] = 1
 
     @property
     def code(self) -> int:
@@ -109,6 +111,7 @@ class Adam(Optimizer):
     epsilon_hat: bool = False
 
     blocks: ClassVar[int] = 2
+    squares: ClassVar[int] = 1
 
     @property
     def code(self) -> int:
@@ -148,6 +151,7 @@ class LBFGS:
     max_evaluations: int = 15000
 
     blocks: ClassVar[int] = 0
+    squares: ClassVar[int] = 0
 
 
 @dataclass

@@ -193,7 +193,8 @@ class Trainer:
             return False
         where, blocks = os.fsdecode(self.checkpoint.path), self._blocks()
         layout = self.objective.layout
-        snapshot = Snapshot.restored(where, found, self._facts(), layout, len(blocks))
+        squares = self.optimizer.squares
+        snapshot = Snapshot.restored(where, found, self._facts(), layout, len(blocks), squares)
         for block, moments in zip(blocks, snapshot.moments, strict=True):
             block[:] = layout.pack(*moments)
         self.seed, self.history, self.best = snapshot.seed, snapshot.history, snapshot.best

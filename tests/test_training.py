@@ -885,7 +885,10 @@ def test_a_long_run_with_everything_fits_its_file(tmp_path):
     "name", ["weights.0", "moments.1.biases.0", "history.cost", "best.weights.1"]
 )
 def test_a_checkpoint_that_lacks_something_is_refused(name, tmp_path):
-    """Another array, none, or one too many: a FormatError, and the network is as it was."""
+    """Another array, none, one too many, or another number that the run could not go on with.
+
+    It is a FormatError, and the network is as it was.
+    """
     data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run")
     options = OPTIONS | {"epochs": 2, "random_state": 3, "checkpoint": keep}
     net = network_of([4, 6, 3], "tanh", "softmax", "log_likelihood")
@@ -896,15 +899,50 @@ def test_a_checkpoint_that_lacks_something_is_refused(name, tmp_path):
     files = [({}, {name: None}), ({}, {name: array[:-1]}), ({}, {"more": array})]
     files += [({}, {name: array[None]}), ({"run": None}, {}), ({"seed": "x"}, {})]
     files += [({"seed": None}, {}), ({"history": []}, {}), ({"stopped": 1}, {})]
+    # Numbers that would fail, or make the run fail, after the first step.
+    files += [({"seed": seed}, {}) for seed in (2**64, -1, 1.0, True, 10**4000)]
+    for key in ("weights.0", "best.biases.1", "moments.0.weights.1"):
+        files += [({}, {key: np.full_like(arrays[key], x)}) for x in (np.nan, np.inf, -np.inf)]
+    key = "moments.1.biases.1"  # mean squares
+    files += [({}, {key: np.full_like(arrays[key], x)}) for x in (np.nan, -1e-300, -np.inf)]
     for other_facts, others in files:
         left = {k: v for k, v in (arrays | others).items() if v is not None}
         keep.write(facts | other_facts, left)
         with pytest.raises(fastbp.FormatError, match="run: "):
             fastbp.train(net, data, **options)
         assert (flat(net.biases, net.weights) == before).all()
-    keep.write(facts, arrays)
+    keep.write(facts | {"seed": 2**64 - 1}, arrays)
     fastbp.train(net, data, **options)
     assert (flat(net.biases, net.weights) != before).any()
+
+
+def test_a_mean_square_of_infinity_comes_back(tmp_path):
+    """It may have become that in float32, where it makes steps of 0."""
+    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run")
+    options = {"optimizer": "rmsprop", "random_state": 3, "checkpoint": keep}
+    first, _ = trained(data, epochs=2, **options)
+    facts, arrays = keep.read()
+    for name in [name for name in arrays if name.startswith("moments.0.")]:
+        arrays[name] = np.full_like(arrays[name], np.inf)
+    keep.write(facts, arrays)
+    again, history = trained(data, epochs=5, **options)
+    assert history.epochs == 5
+    assert (again == first).all()
+
+
+@pytest.mark.parametrize(
+    "seed", [2**63, 2**64 - 1, 2**64, 2**64 + 1, 10**40, 10**5000], ids=int.bit_length
+)
+def test_a_seed_of_any_size(seed, tmp_path):
+    """A random_state is a seed however large it is, the same each time, also of a checkpoint."""
+    data = data_of([4, 3], 50)
+    options = {"dropout": 0.5, "checkpoint": fastbp.Checkpoint(tmp_path / "run")}
+    theta, _ = trained(data, epochs=4, dropout=0.5, random_state=seed)
+    trained(data, epochs=2, random_state=seed, **options)
+    again, _ = trained(data, epochs=4, random_state=seed, **options)
+    assert (again == theta).all()
+    other, _ = trained(data, epochs=4, dropout=0.5, random_state=seed - 1)
+    assert (other != theta).any()
 
 
 # -- bad input -----------------------------------------------------------------------------------

@@ -44,6 +44,22 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         "fastbp/errors.py",
         [("except (ValueError, RecursionError):", "except RecursionError:")],
     ),
+    "a checkpoint may hold any seed": (
+        "fastbp/_checks.py",
+        [("    if number >= 2**64:\n", "    if False:\n")],
+    ),
+    "mean squares may be negative": (
+        "fastbp/checkpoint.py",
+        [("if not all((array >= 0).all() for", "if not all((array > -1).all() or True for")],
+    ),
+    "moments may be infinite": (
+        "fastbp/checkpoint.py",
+        [("(layers if i < blocks - squares else mean_squares)", "mean_squares")],
+    ),
+    "a large seed is cut": (
+        "fastbp/fitting.py",
+        [("return seed if seed < 2**64 else int", "return seed % 2**64 if True else int")],
+    ),
     "any version is read": (STORAGE, [("if version != str(VERSION):", "if version is None:")]),
     "any kind is read": (STORAGE, [("if kind not in kinds:", "if False:")]),
     "the file is not made to last": (
