@@ -315,25 +315,20 @@ def replace(path: Path, pieces: Iterable[bytes]) -> None:
         old = None
     if old is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fsdecode(path))
-    flags = os.O_WRONLY | getattr(os, "O_BINARY", 0)
     if old is not None and not stat.S_ISREG(old.st_mode):
-        handle = os.open(target, flags)  # a folder is an error here
-        try:
-            _write_all(handle, pieces)
-        finally:
-            os.close(handle)
+        with FileIO(target, "w") as file:  # a folder is an error here
+            _write_all(file.fileno(), pieces)
         return
     folder, name = os.path.split(os.fsdecode(target))
     temporary = os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}.tmp")
-    handle = os.open(temporary, flags | os.O_CREAT | os.O_EXCL, 0o666)
+    # A signal handler may raise between any two calls: the name is made within the block that
+    # clears it away, and the file object closes itself, also before it has a name here.
     try:
-        try:
+        with FileIO(temporary, "x") as file:
             if old is not None:
-                _inherit(handle, old)
-            _write_all(handle, pieces)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+                _inherit(file.fileno(), old)
+            _write_all(file.fileno(), pieces)
+            os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -362,14 +357,15 @@ def _sync_folder(folder: str) -> None:
     """Make the new name last through a loss of power, on systems that can."""
     if os.name == "nt":
         return
+    handles: list[int] = []
     try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # a folder to write in, but not to list
-        return
-    try:
-        os.fsync(handle)
+        # One call opens the folder and lists its handle: no signal handler runs in between.
+        handles.extend(map(os.open, [folder], [os.O_RDONLY]))
+        os.fsync(handles[0])
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that have no such
+        # A folder to write in, but not to list; file systems that have no such fsync.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
-        os.close(handle)
+        for handle in handles:
+            os.close(handle)

@@ -43,6 +43,11 @@ def test_a_full_disk(folder):
     assert problems(faults.full_disk(folder)) == []
 
 
+def test_interrupted_at_each_bytecode(folder):
+    """Whenever a signal handler raises: the old file or the new, nothing beside it, all closed."""
+    assert problems(faults.interruptions(folder)) == []
+
+
 @pytest.mark.parametrize("name", faults.SAVERS)
 def test_the_order_of_a_save(name, folder):
     """Content reaches the disk before the name does, and then the folder."""
@@ -52,21 +57,23 @@ def test_the_order_of_a_save(name, folder):
 
 
 TEMPORARY = 'os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}.tmp")'
+OPENED = 'FileIO(temporary, "x")'
 RENAMED = "        os.replace(temporary, target)\n"
-WRITTEN = "            _write_all(handle, pieces)\n            os.fsync(handle)\n"
-CLOSED = "            os.close(handle)\n        os.replace"
+FLUSHED = "            os.fsync(file.fileno())\n"
+HANDLE = "os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)"
+EARLY = f"    {OPENED}.close()\n    os.unlink(temporary)\n    try:\n        with"
 
 # What is broken: function, old and new texts, and the checks that must see it.
 BROKEN = {
     "written straight to the target": (
         "replace",
-        {TEMPORARY: "target", "os.O_EXCL": "os.O_TRUNC", RENAMED: ""},
-        ["system_calls", "full_disk", "kills"],
+        {TEMPORARY: "target", OPENED: 'FileIO(temporary, "w")', RENAMED: ""},
+        ["system_calls", "full_disk", "kills", "interruptions"],
     ),
     "nothing is cleared away": (
         "replace",
         {"os.unlink(temporary)": "pass"},
-        ["system_calls", "full_disk"],
+        ["system_calls", "full_disk", "interruptions"],
     ),
     "errors are swallowed": (
         "replace",
@@ -75,13 +82,26 @@ BROKEN = {
     ),
     "renamed before it is written": (
         "replace",
-        {RENAMED: "", WRITTEN: "    " + RENAMED + WRITTEN},
-        ["system_calls", "full_disk"],
+        {RENAMED: "", f"with {OPENED} as file:\n": f"with {OPENED} as file:\n    " + RENAMED},
+        ["system_calls", "full_disk", "interruptions"],
     ),
     "a file is left open": (
         "replace",
-        {CLOSED: "            pass\n        os.replace"},
-        ["system_calls"],
+        {OPENED: f"FileIO({HANDLE}, 'w', closefd=False)"},
+        ["system_calls", "interruptions"],
+    ),
+    "the name is made before the block that clears it away": (
+        "replace",
+        {"    try:\n        with": EARLY},
+        ["interruptions"],
+    ),
+    "the folder's handle is lost": (
+        "_sync_folder",
+        {
+            "handles.extend(map(os.open, [folder], [os.O_RDONLY]))": "handle = "
+            "os.open(folder, os.O_RDONLY); handles.append(handle)"
+        },
+        ["interruptions"],
     ),
     "a short write is taken for a whole one": (
         "_write_all",

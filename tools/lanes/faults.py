@@ -1,17 +1,22 @@
-"""Faults: killed while saving, a full disk, each system call and each allocation failing once.
+"""Faults: a save that is killed, or interrupted; a full disk; calls and allocations that fail.
 
 A save must leave the old file or the new one, and nothing beside it; a call that gets no memory
 must raise MemoryError and change nothing.
 """
 
+import dis
 import errno
 import os
 import random
 import resource
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+import warnings
+from functools import partial
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -127,22 +132,37 @@ class System:
         found = getattr(os, name)
         if not callable(found) or name in ("fsdecode", "fspath", "strerror"):
             return found
+        return lambda *arguments: self.call(name, found, *arguments)
 
-        def call(*arguments):
-            self.calls.append(name)
-            if len(self.calls) - 1 == self._k:
-                return self._fault(found, *arguments)
-            return found(*arguments)
+    def call(self, name, found, *arguments):
+        """Call ``found``, or do the fault in its place."""
+        self.calls.append(name)
+        if len(self.calls) - 1 == self._k:
+            return self._fault(found, *arguments)
+        return found(*arguments)
 
-        return call
+    def files(self):
+        """Return the class ``FileIO``, whose opening and closing are such calls."""
+
+        system = self
+
+        class File(FileIO):
+            def __init__(self, *arguments, **options):
+                system.call("open", partial(super().__init__, **options), *arguments)
+
+            def close(self):
+                if not self.closed:
+                    system.call("close", super().close)
+
+        return File
 
 
 def refused(found, *arguments):
     """Do half of what is asked for, and fail; what is closed is closed, whatever it says."""
     if found is os.write:
         os.write(arguments[0], memoryview(arguments[1])[: len(arguments[1]) // 2])
-    if found is os.close:
-        os.close(*arguments)
+    if getattr(found, "__name__", "") == "close":
+        found(*arguments)
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
@@ -162,12 +182,12 @@ def killed(found, *arguments):
 
 def with_fault(k, fault, task):
     """Run the task with the fault in the k-th call that storage makes; return the calls."""
-    system, kept = System(k, fault), storage.os
-    storage.os = system
+    system, kept = System(k, fault), (storage.os, storage.FileIO)
+    storage.os, storage.FileIO = system, system.files()
     try:
         task()
     finally:
-        storage.os = kept
+        storage.os, storage.FileIO = kept
     return system.calls
 
 
@@ -230,6 +250,88 @@ def killing_call(path, k, fault, there):
     return None
 
 
+# -- a signal handler that raises ----------------------------------------------------------
+
+
+class Interruption(BaseException):
+    """What a signal handler raises."""
+
+
+SAVING = ("replace", "_write_all", "_inherit", "_sync_folder")
+
+
+def interrupted(k, task):
+    """Run the task with an exception at its k-th bytecode in ``SAVING``.
+
+    Return None if there are fewer; else whether the bytecode before it was a call, behind which
+    Python runs signal handlers.
+    """
+    before, kept = {}, sys.gettrace()  # in each frame
+    count, behind_a_call = 0, None
+
+    def at_bytecode(frame, event, _):
+        nonlocal count, behind_a_call
+        if event == "opcode":
+            if count == k:
+                behind_a_call = before.get(id(frame), "").startswith("CALL")
+                raise Interruption
+            before[id(frame)] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            count += 1
+        return at_bytecode
+
+    def at_call(frame, *_):
+        frame.f_trace_opcodes = True
+        before.pop(id(frame), None)
+        return at_bytecode if frame.f_code.co_name in SAVING else None
+
+    sys.settrace(at_call)
+    try:
+        task()
+    except Interruption:
+        pass
+    finally:
+        sys.settrace(kept)
+    return behind_a_call
+
+
+def interruptions(folder):
+    """Raise an exception at each bytecode of a save; yield a problem or None."""
+    for there in (True, False):
+        for name in ("x", "device"):
+            path = folder / name if name == "x" else Path(os.devnull)
+            k, reached = 0, True
+            while reached:
+                reached, problem = interruption(path, k, there)
+                yield problem and f"an exception at bytecode {k} of saving {path.name}: {problem}"
+                k += 1
+
+
+def interruption(path, k, there):
+    """Save with an exception at a bytecode; return whether it was reached, and what is wrong."""
+    old, new = b"the old file", [b"the new", b" file"]
+    device = path == Path(os.devnull)
+    if not device:
+        path.unlink(missing_ok=True)
+        if there:
+            path.write_bytes(old)
+    descriptors = len(os.listdir("/dev/fd"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of a file that closed itself
+        behind_a_call = interrupted(k, lambda: storage.replace(path, new))
+    leftover = [] if device else left_behind(path.parent)
+    for temporary in leftover:
+        os.unlink(path.parent / temporary)
+    content = path.read_bytes() if not device and path.exists() else None
+    problem = None
+    if behind_a_call and len(os.listdir("/dev/fd")) != descriptors:
+        problem = "a file was left open"
+    elif leftover:
+        problem = f"left behind: {leftover}"
+    elif not device and content not in (old if there else None, b"".join(new)):
+        problem = f"holds {content}"
+    return behind_a_call is not None, problem
+
+
 # -- a full disk ---------------------------------------------------------------------------
 
 
@@ -280,6 +382,7 @@ def run(options):
         for kind, check in (
             ("kills", lambda folder: kills(SHORT_KILLS if options.short else KILLS, rng, folder)),
             ("system calls", system_calls),
+            ("interruptions", interruptions),
             ("full disk", full_disk),
             ("allocations", lambda folder: memory.failing(folder, calls)),
         ):

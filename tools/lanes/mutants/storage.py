@@ -64,7 +64,26 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "any kind is read": (STORAGE, [("if kind not in kinds:", "if False:")]),
     "the file is not made to last": (
         STORAGE,
-        [("            os.fsync(handle)\n        finally", "        finally")],
+        [("            os.fsync(file.fileno())\n", "")],
+    ),
+    "a file is made before the block that clears it away": (
+        STORAGE,
+        [
+            (
+                "    try:\n        with FileIO(temporary",
+                '    FileIO(temporary, "x").close()\n    os.unlink(temporary)\n    try:\n'
+                "        with FileIO(temporary",
+            )
+        ],
+    ),
+    "the handle of a folder may be lost": (
+        STORAGE,
+        [
+            (
+                "handles.extend(map(os.open, [folder], [os.O_RDONLY]))",
+                "handle = os.open(folder, os.O_RDONLY)\n        handles.append(handle)",
+            )
+        ],
     ),
     "the folder is not made to last": (STORAGE, [("    _sync_folder(folder)\n", "")]),
     "the old file is written over": (
