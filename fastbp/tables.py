@@ -1,6 +1,8 @@
 """Samples in CSV and NPZ files: reading, classes, standardising, splitting."""
 
 import csv
+import math
+import os
 import zipfile
 from array import array
 from collections import Counter
@@ -16,6 +18,12 @@ from fastbp import _checks
 from fastbp.errors import shown, text
 
 Label = int | str
+_NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # how small bytes can be packed
+
 Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -114,7 +122,7 @@ def reading(path: str, expected: str, *kinds: type[Exception]) -> Iterator[None]
     """Turn an exception of the system or of these kinds into an InputError."""
     try:
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except OSError as error:
         got = f"none: {(error.strerror or str(error)).lower()}"
@@ -167,16 +175,20 @@ def read_csv(path: str, label: str | None, encoding: Encoding | None = None) -> 
 
 def read_npz(path: str) -> Table:
     """Read the arrays ``X`` (n, k) and, if it is there, ``y`` (n,) of an NPZ archive."""
-    # np.load has nine kinds of exceptions for a bad file.
+    # A bad file has nine kinds of exceptions.
     with reading(path, "an NPZ file of plain arrays", Exception), open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
+        if file.read(2) != b"PK":
             raise InputError(text(path, "an NPZ file", "something else", "see numpy.savez"))
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("X", "y") if name in archive}
-            if "X" not in arrays:
-                names = ", ".join(archive.files) or "none"
+        with zipfile.ZipFile(file) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if "X" not in members:
+                names = some(list(members)) or "none"
                 raise InputError(text(path, "arrays X and y", names, "np.savez(path, X=X, y=y)"))
+            arrays = {
+                name: _npz_array(archive, members[name], os.fstat(file.fileno()).st_size, where)
+                for name, where in (("X", f"{path}: X"), ("y", f"{path}: y"))
+                if name in members
+            }
     X, y = arrays["X"], arrays.get("y")
     if X.dtype.kind not in "biuf" or X.ndim != 2 or 0 in X.shape:
         hint = "X.reshape(len(X), -1) makes rows" if X.ndim > 2 else ""
@@ -317,6 +329,34 @@ def _is_float(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# -- NPZ -----------------------------------------------------------------------------------
+
+
+def _npz_array(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, file_size: int, where: str
+) -> NDArray[Any]:
+    """Return an array of an archive; memory is asked for where all sizes agree."""
+    if info.compress_type not in _RATIOS:
+        hint = "numpy.savez and savez_compressed write it"
+        raise InputError(text(where, "an array, stored or deflated", "another compression", hint))
+    with archive.open(info) as stream:
+        read_header = _NPY_HEADERS.get(np.lib.format.read_magic(stream))
+        if read_header is None:
+            raise InputError(text(where, "an array of numbers or words", "another format"))
+        shape, _, dtype = read_header(stream)
+        size = stream.tell() + math.prod(shape) * dtype.itemsize
+    # Objects have no size of their own, and are refused below.
+    if size != info.file_size and not dtype.hasobject:
+        got = f"{info.file_size} in the archive"
+        raise InputError(text(where, f"{shown(size)} bytes, as its header says", got))
+    packed = min(info.compress_size, file_size)
+    if size > packed * _RATIOS[info.compress_type] and not dtype.hasobject:
+        raise InputError(text(where, f"{size} bytes", f"{packed}, which hold fewer, packed"))
+    with archive.open(info) as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
 
 
 # -- labels and lists ------------------------------------------------------------------

@@ -9,10 +9,13 @@ import random
 import re
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import zipfile
 from importlib.metadata import version
 
 import numpy as np
@@ -697,6 +700,68 @@ def test_bad_npz(command, tmp_path, case):
     arrays, words = NPZ[case]
     np.savez(tmp_path / "bad.npz", **arrays)
     refused(command("train", tmp_path / "bad.npz"), "bad.npz", *words)
+
+
+def npy(array):
+    """Return an array as the content of a file."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def zipped(path, X, y, *, compression=zipfile.ZIP_DEFLATED, claim=None):
+    """Write an NPZ file of these contents; ``claim`` goes over what it says of X's sizes."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("X.npy", X)
+        archive.writestr("y.npy", y)
+    if claim is not None:
+        content = path.read_bytes()
+        at = content.index(b"PK\x01\x02") + 20  # packed and unpacked, in the central directory
+        path.write_bytes(content[:at] + struct.pack("<2I", *claim) + content[at + 8 :])
+
+
+X_OF_9, Y_OF_9 = npy(np.zeros((9, 2))), npy(np.arange(9))
+SHAPE = b"(9, 2), }" + b" " * 11
+X_OF_1E9 = X_OF_9.replace(SHAPE, b"(999999999, 2), }   ")
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "options", "words"),
+    [
+        (b"", Y_OF_9, {}, ["an NPZ file of plain arrays"]),
+        (X_OF_9, b"", {}, ["an NPZ file of plain arrays"]),
+        (b"1,2\n", Y_OF_9, {}, ["an NPZ file of plain arrays"]),
+        (X_OF_9[:6] + b"\3\0" + X_OF_9[8:], Y_OF_9, {}, ["X", "another format"]),
+        (X_OF_9[:50], Y_OF_9, {}, ["an NPZ file of plain arrays"]),
+        (X_OF_9[:-8], Y_OF_9, {}, ["X", "272 bytes, as its header says, got 264"]),
+        (X_OF_9 + b"\0", Y_OF_9, {}, ["X", "272 bytes, as its header says, got 273"]),
+        (X_OF_1E9, Y_OF_9, {}, ["X", "16000000112 bytes, as its header says, got 272"]),
+        (X_OF_9.replace(SHAPE, b"(-9, -2), }         "), Y_OF_9, {}, ["an NPZ file"]),
+        (
+            X_OF_9.replace(b"(9, 2), }", b"(9" + b"0" * 4000 + b", 90), }"),
+            Y_OF_9, {}, ["an NPZ file"],
+        ),
+        (X_OF_9, Y_OF_9, {"compression": zipfile.ZIP_BZIP2}, ["X", "another compression"]),
+        (X_OF_9, Y_OF_9, {"compression": zipfile.ZIP_LZMA}, ["X", "another compression"]),
+        (
+            X_OF_9.replace(SHAPE, b"(9999999, 2), }     "), Y_OF_9,
+            {"claim": (80, 159999984 + 128)}, ["X", "160000112 bytes"],
+        ),
+        (
+            X_OF_9.replace(SHAPE, b"(9999999, 2), }     "), Y_OF_9,
+            {"claim": (2**31, 9999999 * 16 + 128)}, ["X"],
+        ),
+    ],
+)  # fmt: skip
+def test_npz_members(command, tmp_path, X, y, options, words):
+    """A member that is no array, or claims more than there is: one line, and no memory taken."""
+    zipped(tmp_path / "bad.npz", X, y, **options)
+    tracemalloc.start()
+    try:
+        refused(command("train", tmp_path / "bad.npz"), "bad.npz", *words)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 def test_damaged_npz(command, tmp_path):

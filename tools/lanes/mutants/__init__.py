@@ -75,6 +75,7 @@ TESTS = {
     "src_cython/threads.h": ["threads"],
     "src_cython/tiny.pxi": ["tiny"],
     "fastbp/errors.py": ["storage", "bad_input"],
+    "fastbp/tables.py": ["cli"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
     "fastbp/records.py": ["records"],
     "fastbp/samples.py": [

@@ -1,6 +1,7 @@
 """Bugs of what is written to files, and read from them."""
 
 STORAGE = "fastbp/storage.py"
+TABLES = "fastbp/tables.py"
 
 BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "the digest is not looked at": (
@@ -106,6 +107,18 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "the permissions of the old file are lost": (
         STORAGE,
         [("    os.fchmod(handle, stat.S_IMODE(old.st_mode))\n", "    pass\n")],
+    ),
+    "an NPZ header may claim any size": (
+        TABLES,
+        [("if size != info.file_size and", "if False and")],
+    ),
+    "an NPZ archive may claim any size": (
+        TABLES,
+        [("if size > packed *", "if False and size > packed *")],
+    ),
+    "an archive may hold more than its file": (
+        TABLES,
+        [("min(info.compress_size, file_size)", "info.compress_size")],
     ),
     "a pipe is waited for": (
         STORAGE,
