@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
-from fastbp.tables import InputError
+from fastbp.errors import shown
+from fastbp.tables import InputError, is_number
 
 COSTS = {"cross-entropy": "CrossEntropyCost", "quadratic": "QuadraticCost"}
 DTYPES = ("float64", "float32")
@@ -157,7 +158,7 @@ def _add_data_options(parser: argparse.ArgumentParser, *, label: str) -> None:
 def _add_split_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-size",
-        type=_option(float, lambda x: 0 < x < 1, "a fraction between 0 and 1"),
+        type=_option(_float, lambda x: 0 < x < 1, "a fraction between 0 and 1"),
         metavar="FRACTION",
         help=f"part of the samples that is held out, chosen by --seed (default: {TEST_SIZE}; "
         "mnist has its own test set)",
@@ -177,20 +178,20 @@ def _add_training_options(parser: argparse.ArgumentParser, *, epochs: int) -> No
             name, type=kind, default=default, metavar=metavar, help=f"{help} (default: {default})"
         )
 
-    count = _option(int, lambda n: n >= 1, "an integer of at least 1")
+    count = _option(_int, lambda n: n >= 1, "an integer of at least 1")
     sizes = "neurons in each hidden layer, such as 30 or 100,30"
     add(
         "--hidden",
-        _option(lambda v: [int(n) for n in v.split(",")], lambda s: min(s) >= 1, sizes),
+        _option(lambda v: [_int(n) for n in v.split(",")], lambda s: min(s) >= 1, sizes),
         "30",
         "N[,N...]",
         "neurons in each hidden layer",
     )
     add("--epochs", count, str(epochs), "N", "passes through the training data")
     add("--mini-batch-size", count, "10", "N", "samples to a step")
-    positive = _option(float, lambda x: 0 < x < math.inf, "a finite number above 0")
+    positive = _option(_float, lambda x: 0 < x < math.inf, "a finite number above 0")
     add("--eta", positive, "0.5", "RATE", "learning rate")
-    not_negative = _option(float, lambda x: 0 <= x < math.inf, "a finite number from 0")
+    not_negative = _option(_float, lambda x: 0 <= x < math.inf, "a finite number from 0")
     add("--lmbda", not_negative, "0.1", "DECAY", "weight decay (the book's lambda)")
     for name, choices, help in (
         ("--cost", tuple(COSTS), "cost function"),
@@ -199,8 +200,20 @@ def _add_training_options(parser: argparse.ArgumentParser, *, epochs: int) -> No
         parser.add_argument(
             name, choices=choices, default=choices[0], help=f"{help} (default: {choices[0]})"
         )
-    seed = _option(int, lambda n: n >= 0, "an integer from 0")
+    seed = _option(_int, lambda n: n >= 0, "an integer from 0")
     add("--seed", seed, "0", "N", "decides split, starting weights and the order of the samples")
+
+
+def _float(value: str) -> float:
+    if not is_number(value):
+        raise ValueError
+    return float(value)
+
+
+def _int(value: str) -> int:
+    if not is_number(value):
+        raise ValueError
+    return int(value)
 
 
 def _option(
@@ -214,7 +227,7 @@ def _option(
         except ValueError:
             result = None
         if result is None or not good(result):
-            raise argparse.ArgumentTypeError(f"expected {expected}, got {value!r}")
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {shown(value)}")
         return result
 
     return convert

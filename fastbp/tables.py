@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import re
 import zipfile
 from array import array
 from collections import Counter
@@ -18,6 +19,10 @@ from fastbp import _checks
 from fastbp.errors import shown, text
 
 Label = int | str
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*", re.ASCII)
+_FOREIGN = re.compile(r"[^0-9eE+.\s-]", re.ASCII)  # what is in no number
+_MISSING = ("", "nan")
+
 _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -152,16 +157,17 @@ def read_csv(path: str, label: str | None, encoding: Encoding | None = None) -> 
             if len(row) != len(header):
                 expected = f"{count(len(header), 'column')}, as in the header"
                 raise InputError(text(where, expected, len(row)))
+            cells = [row[k] for k in features]
             try:
-                values.extend([float(row[k]) for k in features])
+                if _FOREIGN.search("".join(cells)):  # much faster than to look at each cell
+                    raise ValueError
+                values.extend(map(float, cells))
             except ValueError:
-                k = next(k for k in features if not _is_float(row[k]))
-                raise _not_a_number(where, header[k], row[k].strip()) from None
+                k = next(k for k in features if not is_number(row[k]))
+                raise _not_a_number(where, header[k], row[k]) from None
             if target is not None:
                 labels.append(row[target].strip())
-                if not labels[-1]:
-                    where = f"{where}, column {header[target]!r}"
-                    raise InputError(text(where, "a class", "nothing", "drop rows without one"))
+                _refuse_missing(labels[-1], f"{where}, column {header[target]!r}")
             lines.append(reader.line_num)
     if not lines:
         raise InputError(text(path, "rows below the header", "none"))
@@ -319,16 +325,13 @@ def _find(header: list[str], label: str, path: str) -> int:
 
 
 def _not_a_number(where: str, name: str, got: str) -> InputError:
-    hint = "" if got and got != "nan" else "fill or drop missing values"
+    hint = "fill or drop missing values" if got.strip().lower() in _MISSING else ""
     return InputError(text(f"{where}, column {name!r}", "a finite number", shown(got), hint))
 
 
-def _is_float(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _refuse_missing(label: str, where: str) -> None:
+    if label.lower() in _MISSING:
+        raise InputError(text(where, "a class", shown(label), "drop rows without one"))
 
 
 # -- NPZ -----------------------------------------------------------------------------------
@@ -362,16 +365,19 @@ def _npz_array(
 # -- labels and lists ------------------------------------------------------------------
 
 
+def is_number(cell: str) -> bool:
+    """Whether a text is a plain decimal number; Python also takes 1_0, ٣, nan and infinity."""
+    return _NUMBER.fullmatch(cell) is not None
+
+
 def _plain(label: Label) -> int | float | str:
     """Return what ``label`` says as a number: 7 for "7", "07" and "7.0"."""
+    if isinstance(label, str) and not is_number(label):
+        return label
     try:
         return int(label)
-    except ValueError:
-        pass
-    try:
+    except ValueError:  # a fraction, an exponent, thousands of digits
         number = float(label)
-    except ValueError:
-        return label
     return int(number) if number.is_integer() else number
 
 
@@ -387,6 +393,9 @@ def _npz_labels(y: NDArray[Any], n: int, where: str) -> list[Label]:
     elif y.dtype.kind not in "biuU":
         raise InputError(text(where, "classes, integers or words", f"dtype {y.dtype}"))
     labels: list[Label] = (y if y.dtype.kind in "uU" else y.astype(np.int64)).tolist()
+    for i, label in enumerate(labels):
+        if isinstance(label, str):
+            _refuse_missing(label, f"{where}[{i}]")
     return labels
 
 

@@ -23,7 +23,7 @@ import pytest
 from tolerances import LOCKED_WEIGHTS
 
 import fastbp
-from fastbp import Dataset, cli, datasets, kernel_info, network2, storage
+from fastbp import Dataset, cli, datasets, kernel_info, network2, storage, tables
 from fastbp.reference import network2 as reference
 
 NAMES = ["height", "constant", "mass"]
@@ -595,6 +595,14 @@ def quantities(rows, values):
         ("train digits --hidden 0", ["--hidden", "'0'"]),
         ("train digits --hidden x", ["--hidden", "'x'"]),
         ("train digits --hidden 3,,3", ["--hidden", "'3,,3'"]),
+        ("train digits --hidden 3,1_0", ["--hidden", "'3,1_0'"]),
+        ("train digits --epochs 1_0", ["--epochs", "at least 1", "'1_0'"]),
+        ("train digits --epochs \u0661", ["--epochs", "at least 1", "'\u0661'"]),
+        ("train digits --seed 1_0", ["--seed", "an integer", "'1_0'"]),
+        (f"train digits --seed {'9' * 5000}", ["--seed", "an integer", "99…"]),
+        ("train digits --eta 1_0", ["--eta", "finite number", "'1_0'"]),
+        ("train digits --lmbda infinity", ["--lmbda", "finite number", "'infinity'"]),
+        ("train digits --test-size 0.1_1", ["--test-size", "between 0 and 1", "'0.1_1'"]),
         ("train digits --eta nan", ["--eta", "finite", "'nan'"]),
         ("train digits --eta -1", ["--eta", "above 0", "'-1'"]),
         ("train digits --eta inf", ["--eta", "finite", "'inf'"]),
@@ -630,6 +638,11 @@ def test_bad_option(command, monkeypatch, tmp_path, argv, words):
     refused(command(*argv.split()), *words)
 
 
+# What Python's float takes and no spreadsheet writes, or nobody takes.
+NO_NUMBERS = ["1_0", "1e1_0", "\u0661", "\uff11", "1\xa0", "infinity", "-Inf", "NAN", "0x10", "1e",
+              ".", "+", "1.5.2", "--1", "1d5", "\u22121"]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -645,6 +658,16 @@ def test_bad_option(command, monkeypatch, tmp_path, argv, words):
         (b"a,b,c\n1,2,x\n1,nan,x\n", ["line 3", "'b'", "missing"]),
         (b"a,b,c\n1,2,x\n1,-inf,x\n", ["line 3", "'b'", "'-inf'"]),
         (b"a,b,c\n1,2,x\n1,2,\n", ["line 3", "'c'", "class"]),
+        (b"a,b,c\n1,2,x\n1,2,NaN\n", ["line 3", "'c'", "class", "'NaN'", "drop rows"]),
+        *(
+            (
+                f"a,b,c\n1,2,x\n1,{cell},y\n".encode(),
+                ["line 3", "'b'", "a finite number", repr(cell)],
+            )
+            for cell in NO_NUMBERS
+        ),
+        (f"a,b,c\n1,{'9' * 99_999}x,y\n".encode(), ["line 2", "'b'", "a finite number", "99…"]),
+        (b"a,b,c\n1,1e400,y\n", ["line 2", "'b'", "a finite number", "'inf'"]),
         (b"a,b\n1,1.5\n2,2.5\n", ["classes", "1.5", "quantities"]),
         (quantities(300, 300), ["expected classes, got 300 different values in 300 rows"]),
         (quantities(41, 21), ["21 different values in 41 rows; fastbp learns classes, not quant"]),
@@ -663,6 +686,28 @@ def test_bad_csv(command, monkeypatch, tmp_path, content, words):
     if content is not None:
         (tmp_path / "bad.csv").write_bytes(content)
     refused(command("train", "bad.csv"), "bad.csv", *words)
+
+
+def test_plain_decimal_numbers(tmp_path):
+    """Each way to write one is read as what it says."""
+    cells = ["7", " 7 ", "+7", "-7", "007", "7.", ".5", "-.5e-1", "1E+3", "2e3", "0.1"]
+    path = write_csv(tmp_path / "d.csv", ["a", "b"], [[cell, "x"] for cell in cells])
+    found = tables.read_csv(str(path), None).X[:, 0].tolist()
+    assert found == [7, 7, 7, -7, 7, 7, 0.5, -0.05, 1000, 2000, 0.1]
+
+
+def test_labels_that_are_no_numbers_are_words(succeed, tmp_path):
+    """1_0 is not 10, nor another script's digit, nor infinity a number."""
+    words = ["10", "1_0", "\u0661", "inf", "1e1"]
+    rows = [[i, word] for i, word in enumerate(words * 9)]
+    path = write_csv(tmp_path / "d.csv", ["a", "b"], rows)
+    succeed("train", path, "--epochs", "1", "--save", tmp_path / "m.json")
+    assert json.loads((tmp_path / "m.json").read_text())["classes"] == sorted(words)
+    assert not tables.same("1_0", 10)
+    assert not tables.same("\u0661", 1)
+    assert tables.same("1e1", 10)
+    assert tables.same("007", "7.0")
+    assert tables.same("9" * 5000, "9" * 5000)
 
 
 @pytest.mark.parametrize(("rows", "values"), [(20, 20), (42, 21)])
@@ -689,6 +734,7 @@ NPZ = {
     "short y": ({"X": np.zeros((9, 2)), "y": np.arange(8)}, ["y", "(9,)", "(8,)"]),
     "one-hot": ({"X": np.zeros((2, 2)), "y": np.eye(2)}, ["y", "argmax"]),
     "half": ({"X": np.zeros((2, 2)), "y": np.array([0, 0.5])}, ["y[1]", "0.5"]),
+    "nan among words": ({"X": np.zeros((2, 2)), "y": np.array(["a", "nan"])}, ["y[1]", "'nan'"]),
     "dates": ({"X": np.zeros((2, 2)), "y": np.array([0, 1], "M8[s]")}, ["y", "datetime"]),
     "one class": ({"X": np.zeros((9, 2)), "y": np.zeros(9)}, ["2 classes"]),
 }

@@ -120,6 +120,19 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         TABLES,
         [("min(info.compress_size, file_size)", "info.compress_size")],
     ),
+    "1_0 is a number of a CSV file": (
+        TABLES,
+        [('if _FOREIGN.search("".join(cells)):', "if False:")],
+    ),
+    "1_0 is a number elsewhere": (
+        TABLES,
+        [
+            (
+                "    return _NUMBER.fullmatch(cell) is not None\n",
+                "    return _NUMBER.match(cell) is not None\n",
+            )
+        ],
+    ),
     "a pipe is waited for": (
         STORAGE,
         [("if not stat.S_ISREG(os.stat(path).st_mode):", "if False:")],
