@@ -483,10 +483,21 @@ class Network(Model):
         ------
         ValueError, OSError
             A parameter is not finite (container only); the file cannot be written.
+
+        Warns
+        -----
+        UserWarning
+            The name is one of another program's format, such as ``.onnx``; it gets JSON.
         """
         if storage.is_container(filename):
             self._write(filename, "network2", self._facts())
         else:
+            if suffix := storage.other_format(filename):
+                warnings.warn(
+                    f"{os.fsdecode(filename)}: this is the book's JSON, which no program reads as "
+                    f"{suffix}; a name in {storage.SUFFIX} gets a container",
+                    stacklevel=2,
+                )
             storage.replace(filename, [json.dumps(self._to_json()).encode("utf-8")])
 
     def _facts(self) -> dict[str, Any]:

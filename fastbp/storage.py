@@ -33,6 +33,12 @@ SUFFIX = ".safetensors"
 VERSION = 1
 NEEDS = "0.1.0"  # the first fastbp that reads this version
 
+# What a model, or an array, of other programs is named; M.SAFETENSORS is JSON too.
+_OTHER_FORMATS = {
+    ".onnx", ".npz", ".npy", ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".h5", ".hdf5",
+    ".keras", ".pb", ".tflite", ".mat", ".csv", ".gz", ".zip", SUFFIX,
+}  # fmt: skip
+
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -55,6 +61,12 @@ _PIECE = 2**22  # bytes between two looks for Ctrl-C
 def is_container(path: Path) -> bool:
     """Whether a file of this name is a container; every other name is the book's JSON."""
     return os.fsdecode(path).endswith(SUFFIX)
+
+
+def other_format(path: Path) -> str:
+    """Return the suffix of a name that promises the format of another program; else ''."""
+    suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+    return suffix if suffix in _OTHER_FORMATS and not is_container(path) else ""
 
 
 # -- the container -------------------------------------------------------------------------

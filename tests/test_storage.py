@@ -198,6 +198,28 @@ def test_an_array_that_changes_while_it_is_written_does_not_spoil_the_file(tmp_p
     assert os.listdir(tmp_path) == ["n.safetensors"]
 
 
+@pytest.mark.parametrize(
+    "suffix", ["onnx", "npz", "npy", "pkl", "pickle", "joblib", "pt", "pth", "ckpt", "h5", "hdf5",
+               "keras", "pb", "tflite", "mat", "csv", "gz", "zip", "ONNX", "SAFETENSORS"]
+)  # fmt: skip
+def test_a_name_of_another_format_gets_json_and_a_warning(suffix, tmp_path):
+    """The book's ``save`` takes any name; who names another format is told what it gets."""
+    path = tmp_path / f"n.{suffix}"
+    net = NETWORKS["book.json"]
+    with pytest.warns(UserWarning, match=rf"n\.{suffix}: this is the book's JSON") as caught:
+        net.save(path)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert path.read_bytes() == (FIXTURES / "v1" / "book.json").read_bytes()
+    equal(fastbp.load(path), net)
+
+
+@pytest.mark.parametrize("name", ["n", "n.json", "n.txt", "n.1", "npz", ".pkl", "n.v2.dat"])
+def test_other_names_get_json_without_a_word(name, tmp_path):
+    """A warning is an error in these tests."""
+    NETWORKS["book.json"].save(tmp_path / name)
+    equal(fastbp.load(tmp_path / name), NETWORKS["book.json"])
+
+
 # -- versions ------------------------------------------------------------------------------
 
 
