@@ -7,6 +7,7 @@ import platform
 import random
 import sys
 import time
+import unicodedata
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import numpy as np
 
 from fastbp import network2, options, shuffling, storage, tables, training
 from fastbp._dispatch import kernel_info
-from fastbp.datasets import load_digits, load_mnist
+from fastbp.datasets import load_digits, load_mnist, search
 from fastbp.errors import DivergenceError, text
 from fastbp.samples import Dataset, pairs
 from fastbp.tables import Encoding, InputError, Table
@@ -52,8 +53,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(problem: object, code: int) -> int:
-    print("fastbp:", " ".join(str(problem).split()), file=sys.stderr)
+    print("fastbp:", printable(" ".join(str(problem).split())), file=sys.stderr)
     return code
+
+
+def printable(words: str) -> str:
+    """Return ``words`` with escapes for what a terminal would obey, or not show, as it is.
+
+    Names come from files: control characters, changes of direction, line breaks and halves of
+    surrogate pairs are escaped. The joiners of Persian, of Indian scripts and of emoji stay.
+    """
+    if words.isprintable():
+        return words
+    return "".join(
+        c.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\u200c\u200d"
+        else c
+        for c in words
+    )
+
+
+def _say(line: str) -> None:
+    """Print a line; a name that stdout cannot encode is no reason to end the command."""
+    code = sys.stdout.encoding or "utf-8"
+    print(printable(line).encode(code, "backslashreplace").decode(code), flush=True)
 
 
 # -- commands ------------------------------------------------------------------------
@@ -65,7 +88,8 @@ def train(args: Namespace) -> None:
         _check_target(args.save)
     task = _task(args)
     net = _network(args, task)
-    print(_headline(args, task, net), flush=True)
+    for line in _headline(args, task, net):
+        _say(line)
     hits = running = 0
 
     def after_epoch(epoch: int) -> None:
@@ -91,7 +115,7 @@ def train(args: Namespace) -> None:
     )
     if args.save is not None:
         _save(net, task.encoding, args.save)
-        print(f"Saved: {args.save}")
+        _say(f"Saved: {args.save}")
 
 
 def predict(args: Namespace) -> None:
@@ -106,7 +130,7 @@ def predict(args: Namespace) -> None:
     outputs = net.feedforward(encoding.inputs(table.X, args.source).T)
     predicted = [encoding.classes[j] for j in outputs.argmax(axis=0)]
     for label in predicted:
-        print(label)
+        print(printable(str(label)))
     if table.labels is not None:
         sys.stdout.flush()
         hits = sum(map(tables.same, predicted, table.labels))
@@ -123,7 +147,8 @@ def compare(args: Namespace) -> None:
     plain: Any = reference  # it carries no types, as the book's programs do not
     cost = plain.COSTS[options.COSTS[args.cost]]
     slow = plain.Network(fast.sizes, cost, random_state=args.seed)
-    print(_headline(args, task, fast))
+    for line in _headline(args, task, fast):
+        _say(line)
     print("The reference computes one sample at a time in NumPy, float64.")
     training, test = pairs(task.training, fast.sizes[-1]), list(task.test)
     slow_seconds = 0.0
@@ -230,10 +255,11 @@ def _mnist(args: Namespace) -> tuple[Dataset, Dataset]:
     try:
         return load_mnist(args.data)
     except FileNotFoundError:
-        where = args.data or "$FASTBP_DATA, data, ../data, the user cache"
+        looked = [f"{folder} ({state})" for folder, state in search(args.data)[1]]
         hint = "'fastbp train --help' says where to get them; --data DIR names their folder"
         expected = "the four IDX files, .gz or not, or mnist.pkl.gz"
-        raise InputError(text("mnist", expected, f"no complete set in {where}", hint)) from None
+        got = f"no complete set in {', '.join(looked)}"
+        raise InputError(text("mnist", expected, got, hint)) from None
     except (ValueError, OSError) as error:
         raise InputError(str(error)) from error
 
@@ -316,23 +342,20 @@ def _difference(a: Any, b: Any) -> float:
     return max(float(np.abs(p - q).max()) for p, q in zip(mine, others, strict=True))
 
 
-def _headline(args: Namespace, task: Task, net: network2.Network) -> str:
+def _headline(args: Namespace, task: Task, net: network2.Network) -> list[str]:
     encoding = task.encoding
     features = tables.count(encoding.n_in, "feature")
     if encoding.features is not None:  # so that a column that only numbers the rows is noticed
-        features += f": {' '.join(tables.some(encoding.features).split())}"
+        features += f": {tables.some(encoding.features)}"
     scaled = "" if encoding.scaling is None else "; standardised"
-    headline = (
+    return [
         f"{args.source}: {tables.count(len(task.training), 'sample')} to train on, "
-        f"{len(task.test)} held out ({task.split})\n"
-        f"{features}{scaled}; {len(encoding.classes)} classes\n"
-        f"Network {net.sizes}, {args.cost} cost, {args.dtype}, seed {args.seed}\n"
+        f"{len(task.test)} held out ({task.split})",
+        f"{features}{scaled}; {len(encoding.classes)} classes",
+        f"Network {net.sizes}, {args.cost} cost, {args.dtype}, seed {args.seed}",
         f"Epochs {args.epochs}, mini-batch size {args.mini_batch_size}, eta {args.eta:g}, "
-        f"lmbda {args.lmbda:g}"
-    )
-    # A name that stdout cannot encode is no reason to end the training.
-    code = sys.stdout.encoding or "utf-8"
-    return headline.encode(code, "backslashreplace").decode(code)
+        f"lmbda {args.lmbda:g}",
+    ]
 
 
 def _book_line(epoch: int, hits: int, task: Task) -> str:
@@ -372,6 +395,9 @@ def _bar(epochs: int) -> Any:
 
 def _check_target(path: str) -> None:
     """Refuse a target that cannot be written, before the training rather than after it."""
+    if suffix := storage.other_format(path):
+        hint = f"what is written is no {suffix} file"
+        raise InputError(text("--save", "a name in .json or .safetensors", repr(path), hint))
     folder = os.path.dirname(os.path.realpath(path))
     if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(text("--save", "the name of a file", repr(path)))

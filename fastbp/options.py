@@ -124,7 +124,7 @@ examples:
         "--save",
         metavar="FILE",
         help="write the trained model, as JSON or, to a name in .safetensors, as a container "
-        "with a digest; network2.load reads both",
+        "with a digest; network2.load reads both; names of other formats are refused",
     )
 
     predict = add("predict", "print the class of each sample", _PREDICT)

@@ -112,6 +112,9 @@ class Encoding:
                 raise InputError(text(f"{where}: {key}", f"a list of {length}", "something else"))
         if not isinstance(label, str | None):
             raise InputError(text(f"{where}: label", "the name of a column", shown(label)))
+        if features is not None and (len({*features}) < n_in or label in features):
+            expected = "distinct names, none of them the label"
+            raise InputError(text(f"{where}: features", expected, shown(features)))
         if mean is None and scale is None:
             return cls(n_in, classes, features, label)
         if mean is None or scale is None:
@@ -309,6 +312,9 @@ def _named_columns(
     if missing:
         raise InputError(text(where, known, f"no column {missing[0]!r}"))
     target = known_label if label is None else header[_find(header, label, path)]
+    if target in features:
+        expected = "a column that is none of the model's features"
+        raise InputError(text("--label", expected, repr(target)))
     other = [name for name in header if name not in features and name != target]
     if other:
         expected = f"{known} and perhaps a label"

@@ -313,7 +313,84 @@ def test_headline_in_any_encoding(tmp_path):
     with module("train", "d.csv", "--epochs", "1", cwd=tmp_path, env=ascii) as run:
         out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (0, "")
-    assert out.splitlines()[1].startswith("2 features: gr\\xf6\\xdfe, a b; ")
+    assert out.splitlines()[1].startswith("2 features: gr\\xf6\\xdfe, a\\nb; ")
+
+
+# What a terminal would obey or not show, and what is to be seen of it.
+HOSTILE = {
+    "\x1b[31mred\x1b[0m": "\\x1b[31mred\\x1b[0m",
+    "\x1b]0;title\x07": "\\x1b]0;title\\x07",
+    "two\nlines": "two\\nlines",
+    "over\rwritten": "over\\rwritten",
+    "del\x7f\x08": "del\\x7f\\x08",
+    "\x9b1A": "\\x9b1A",
+    "next\x85line": "next\\x85line",
+    "line\u2028\u2029": "line\\u2028\\u2029",
+    "\u202egnp.exe": "\\u202egnp.exe",
+    "\u2066isolated\u2069": "\\u2066isolated\\u2069",
+    "\ud800": "\\ud800",
+    "\ufeffmark": "\\ufeffmark",
+    "\0": "\\x00",
+}
+ORDINARY = [
+    "größe",
+    "日本語",
+    "العربية",
+    "می\u200cخواهم",
+    "👩\u200d🔬",
+    "1\xa0000",
+    "e\u0301",
+    "a\\b",
+    "\ue000",
+]
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.safetensors"])
+def test_names_of_classes_are_no_commands_to_a_terminal(command, tmp_path, name):
+    """What a model calls its classes is printed on one line each, without control characters."""
+    classes = [word for word in [*HOSTILE, *ORDINARY] if name == "m.json" or word != "\ud800"]
+    n = len(classes)
+    net = network2.Network([n, n], random_state=0)
+    net.weights, net.biases = [np.eye(n)], [np.zeros((n, 1))]
+    cli._save(net, tables.Encoding(n, classes), str(tmp_path / name))
+    np.savez(tmp_path / "d.npz", X=np.eye(n))
+    code, out, _ = command("predict", tmp_path / name, tmp_path / "d.npz")
+    assert code == 0
+    shown = [HOSTILE.get(word, word) for word in classes]
+    assert out.split("\n") == [*shown, ""]
+    assert not set(out) & {*"\x1b\x07\r\x7f\x08\x9b\x85\u2028\u2029\u202e\u2066\0"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names of files")
+def test_names_in_files_are_no_commands_to_a_terminal(command, tmp_path):
+    """Columns in the headline and in errors, labels, and the name of the file that is saved."""
+    word = "\x1b[31mred\u202e"
+    escaped = "\\x1b[31mred\\u202e"
+    path = tmp_path / f"{word}.csv"
+    write_csv(path, [word, "größe", "class"], [[i, i, f"{word}{i % 2}"] for i in range(10)])
+    model = tmp_path / f"{word}.json"
+    code, out, err = command("train", path, "--epochs", "1", "--save", model)
+    assert (code, err) == (0, "")
+    assert f"2 features: {escaped}, größe; " in out
+    assert f"{escaped}.csv: 8 samples" in out
+    assert f"/{escaped}.json" in out.splitlines()[-1]
+    results = [command("train", path, "--label", "x"), command("train", path, "--label", word)]
+    write_csv(path, [word, word, "class"], [[1, 2, "x"]])
+    results.append(command("train", path))
+    write_csv(path, ["a", "b"], [[1, word], [2, word]])
+    results.append(command("train", path))
+    write_csv(path, ["a", "b"], [[word, "x"]])
+    results.append(command("train", path))
+    results.append(command("predict", model, path))
+    np.savez(tmp_path / f"{word}.npz", **{f"{word}X": np.zeros((2, 2))})
+    results.append(command("train", tmp_path / f"{word}.npz"))
+    results.append(command("train", tmp_path / f"{word}{word}"))
+    results.append(command("train", "digits", "--eta", word))
+    results.append(command("train", "digits", word))
+    for result in results:
+        refused(result, "red")
+    for _, out, err in results:
+        assert not set(out + err) & {*"\x1b\u202e"}
 
 
 def test_one_is_singular(succeed, command, tmp_path):
@@ -364,6 +441,9 @@ def test_predict_knows_columns_by_name(succeed, command, trees, tmp_path):
     code, out, err = command("predict", model, renamed, "--label", "kind")
     assert (code, out) == (0, expected)
     assert err.startswith("Accuracy")
+    for name in NAMES:  # it would be a feature and the label at once
+        result = command("predict", model, trees, "--label", name)
+        refused(result, "--label: expected a column that is none of the model's", f"got '{name}'")
     lacking = write_csv(tmp_path / "lacking.csv", NAMES[:2], [row[:2] for row in rows])
     refused(command("predict", model, lacking), "3 features", "'mass'")
 
@@ -627,6 +707,20 @@ def quantities(rows, values):
         ("train mnist --data nowhere", ["mnist", "IDX", "nowhere", "--data"]),
         ("train digits --save .", ["--save", "'.'"]),
         ("train digits --save no/folder", ["--save", "'no/folder'"]),
+        *(
+            (f"train digits --save m{suffix}", ["--save", f"'m{suffix}'", ".json or .safetensors"])
+            for suffix in (
+                ".onnx",
+                ".npz",
+                ".PKL",
+                ".pth",
+                ".h5",
+                ".keras",
+                ".csv",
+                ".json.gz",
+                ".SafeTensors",
+            )
+        ),
         ("compare digits --save x", ["--save"]),
         ("predict m.json", ["DATA"]),
         ("predict nope.json digits", ["nope.json", "no such file"]),
@@ -715,6 +809,30 @@ def test_many_classes(succeed, tmp_path, rows, values):
     """Up to 20 classes, or two samples of each, are classes whatever their number."""
     (tmp_path / "d.csv").write_bytes(quantities(rows, values))
     assert f"{values} classes" in succeed("train", tmp_path / "d.csv", "--epochs", "1")[1]
+
+
+def test_where_mnist_was_looked_for(command, monkeypatch, tmp_path):
+    """Each folder is named, and what is missing there, on one line."""
+    (tmp_path / "named" / "mnist").mkdir(parents=True)
+    (tmp_path / "named" / "mnist" / "train-images-idx3-ubyte.gz").touch()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("FASTBP_DATA", str(tmp_path / "named"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path / "here")
+    lacks = "lacks train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
+    folders = [
+        f"{tmp_path / 'named'} (none of the files)",
+        f"{tmp_path / 'named' / 'mnist'} ({lacks})",
+        f"{tmp_path / 'here'} (none of the files)",
+        f"{tmp_path / 'here' / 'data'} (no such folder)",
+        f"{tmp_path / 'data'} (no such folder)",
+        f"{tmp_path / 'cache' / 'fastbp'} (no such folder)",
+    ]
+    for argv in (("train", "mnist"), ("compare", "mnist")):
+        refused(command(*argv), "mnist.pkl.gz", "train --help", *folders)
+    result = command("train", "mnist", "--data", tmp_path / "named")
+    refused(result, f"no complete set in {folders[0]}, {folders[1]}; 'fastbp")
 
 
 def test_label_must_be_a_column(command, trees):
@@ -847,6 +965,8 @@ def test_folder_instead_of_a_file(command, tmp_path):
         ({"classes": [1, 2]}, ["classes", "10"]),
         ({"classes": [[]] * 10}, ["classes"]),
         ({"features": "x" * 64}, ["features", "64"]),
+        ({"features": ["x"] * 64}, ["features", "distinct"]),
+        ({"features": [f"x{k}" for k in range(64)], "label": "x7"}, ["features", "label"]),
         ({"label": 3}, ["label"]),
         ({"mean": [0.0] * 64}, ["mean and scale"]),
         ({"mean": [0.0] * 64, "scale": [1.0] * 63}, ["scale", "64"]),
@@ -876,13 +996,16 @@ def test_model_and_data_in_the_wrong_order(command, tmp_path):
         refused(result, name, "not JSON; the model comes first, then the data")
 
 
-def test_class_that_cannot_be_printed(command, tmp_path):
+def test_class_that_cannot_be_printed(tmp_path):
     """A class that stdout cannot encode is one line, not a traceback."""
     path = tmp_path / "m.json"
     network2.Network([64, 10]).save(path)
-    saved = json.loads(path.read_text()) | {"classes": ["\ud800"] * 10}
+    saved = json.loads(path.read_text()) | {"classes": ["größe"] * 10}
     path.write_text(json.dumps(saved))
-    refused(command("predict", path, "digits"), "encode", code=1)
+    ascii = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with module("predict", "m.json", "digits", cwd=tmp_path, env=ascii) as run:
+        out, err = run.communicate(timeout=PATIENCE)
+    refused((run.returncode, out, err), "encode", code=1)
 
 
 def test_model_must_fit_the_data(command, succeed, trees, tmp_path):

@@ -76,6 +76,7 @@ TESTS = {
     "src_cython/tiny.pxi": ["tiny"],
     "fastbp/errors.py": ["storage", "bad_input"],
     "fastbp/tables.py": ["cli"],
+    "fastbp/cli.py": ["cli"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
     "fastbp/records.py": ["records"],
     "fastbp/samples.py": [

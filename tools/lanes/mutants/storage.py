@@ -2,6 +2,7 @@
 
 STORAGE = "fastbp/storage.py"
 TABLES = "fastbp/tables.py"
+CLI = "fastbp/cli.py"
 
 BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "the digest is not looked at": (
@@ -133,6 +134,27 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
             )
         ],
     ),
+    "a name of another format gets JSON silently": (
+        STORAGE,
+        [
+            (
+                "return suffix if suffix in _OTHER_FORMATS and not",
+                'return suffix if suffix == ".x" and not',
+            )
+        ],
+    ),
+    "names are printed as they are": (
+        CLI,
+        [("    if words.isprintable():\n", "    if True:\n")],
+    ),
+    "a change of direction is printed": (
+        CLI,
+        [('("Cc", "Cf", "Cs", "Zl", "Zp")', '("Cc", "Cs", "Zl", "Zp")')],
+    ),
+    "joiners are escaped": (CLI, [(' and c not in "\\u200c\\u200d"', "")]),
+    "a feature may be the label": (TABLES, [("    if target in features:\n", "    if False:\n")]),
+    "a file's label may be a feature": (TABLES, [(" or label in features", "")]),
+    "a file's features may be the same": (TABLES, [("len({*features}) < n_in or ", "")]),
     "a pipe is waited for": (
         STORAGE,
         [("if not stat.S_ISREG(os.stat(path).st_mode):", "if False:")],
