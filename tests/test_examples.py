@@ -54,6 +54,23 @@ def test_ways_to_the_gradient():
     assert float(rows["central"][2]) < 1e-7
 
 
+CLOCK = """
+import itertools, runpy, sys, time
+count = itertools.count()
+time.perf_counter = lambda: next(count) + 1000 * len(sys.modules)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_what_is_timed_has_no_import():
+    """By a clock on which an import takes 1,000 seconds, backpropagation takes a tick."""
+    path = ROOT / "examples" / "ways_to_the_gradient.py"
+    command = [sys.executable, "-c", CLOCK, str(path)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    row = next(line for line in output.splitlines() if line.startswith("backpropagation"))
+    assert [float(cell) for cell in row.split()[1:]] == [1.0, 1.0]
+
+
 @pytest.mark.filterwarnings("ignore:.*converge")  # a page takes few epochs
 @pytest.mark.filterwarnings("ignore:.*standardised columns")
 @pytest.mark.parametrize("page", ["files.md", "gradients.md", "training.md", "estimators.md"])
