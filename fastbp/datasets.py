@@ -273,7 +273,6 @@ def _copy_images(where: str, found: Any, to: _Images) -> float:
             for i, image in enumerate(found):
                 pixels = _numbers(f"{where}[{i}]", image, (_PIXELS,), (_PIXELS, 1))
                 to[i] = pixels.reshape(-1)
-                found[i] = None  # what has been copied need not stay in memory
         else:
             to[:] = _numbers(where, found, to.shape)
     low, high = to.min(), to.max()

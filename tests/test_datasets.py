@@ -206,6 +206,15 @@ def test_pickled_number_types(tmp_path, parts, check, image, label, make):
     check(datasets.mnist_arrays(file, SPLIT))
 
 
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("form", [np.asfortranarray, lambda x: x[:, ::-1][:, ::-1]])
+def test_pickled_memory_layouts(tmp_path, parts, check, protocol, form):
+    """An array in the order of Fortran, or one that is a view, is the same array."""
+    file = tmp_path / "mnist.pkl.gz"
+    file.write_bytes(pickle.dumps([(form(x), y) for x, y in parts], protocol))
+    check(datasets.mnist_arrays(file, SPLIT))
+
+
 @pytest.mark.parametrize("dtype", ["|u1", "<i8", "<f4", "<f8"])
 @pytest.mark.parametrize("form", ["arrays", "lists"])
 def test_pixels_from_0_to_255(tmp_path, parts, check, dtype, form):

@@ -77,6 +77,8 @@ TESTS = {
     "fastbp/errors.py": ["storage", "bad_input"],
     "fastbp/tables.py": ["cli"],
     "fastbp/cli.py": ["cli"],
+    "fastbp/pickles.py": ["datasets"],
+    "fastbp/datasets.py": ["datasets"],
     "fastbp/_checks.py": ["bad_input", "training", "contract", "gradients"],
     "fastbp/records.py": ["records"],
     "fastbp/samples.py": [

@@ -2,6 +2,8 @@
 
 STORAGE = "fastbp/storage.py"
 TABLES = "fastbp/tables.py"
+PICKLES = "fastbp/pickles.py"
+DATASETS = "fastbp/datasets.py"
 CLI = "fastbp/cli.py"
 
 BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
@@ -155,6 +157,57 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "a feature may be the label": (TABLES, [("    if target in features:\n", "    if False:\n")]),
     "a file's label may be a feature": (TABLES, [(" or label in features", "")]),
     "a file's features may be the same": (TABLES, [("len({*features}) < n_in or ", "")]),
+    "a pickle may name anything": (
+        PICKLES,
+        [
+            (
+                '            raise ValueError(f"a reference to {name[:80]!r}")\n',
+                "            return\n",
+            )
+        ],
+    ),
+    "a pickle may have any number of codes": (
+        PICKLES,
+        [("in range(_MOST_CODES):", "in range(10**9):")],
+    ),
+    "a pickle may hold any number of bytes": (
+        PICKLES,
+        [("if n < 0 or self.bytes_left < 0:", "if n < 0:")],
+    ),
+    "a pickle gets the memory that it claims": (
+        PICKLES,
+        [("self.read(min(n, _PIECE))", "self.read(n)")],
+    ),
+    "a pickle may share its tuples": (
+        PICKLES,
+        [("if type(value) is tuple or long:", "if long:")],
+    ),
+    "an escape is cut in two": (
+        PICKLES,
+        [("                cut = last\n", "                pass\n")],
+    ),
+    "data behind a pickle is let through": (
+        PICKLES,
+        [("        if read(1):", "        if False:")],
+    ),
+    "Fortran's order is C's": (PICKLES, [('"F" if fortran is True else "C"', '"C"')]),
+    "an array of a pickle may lack bytes": (
+        PICKLES,
+        [("    if size != len(data):\n", "    if False:\n")],
+    ),
+    "pixels of 255 stay": (DATASETS, [("    if high > 1:\n", "    if high > 255:\n")]),
+    "the current folder is not looked at": (
+        DATASETS,
+        [('places = [Path(), Path("data")', 'places = [Path("data")')],
+    ),
+    "a list may hold any number of images": (
+        DATASETS,
+        [("if not 0 < n <= _MOST_IMAGES:", "if not 0 < n:")],
+    ),
+    "pixels may be negative": (
+        DATASETS,
+        [("if not (low >= 0 and high <= 255):", "if not high <= 255:")],
+    ),
     "a pipe is waited for": (
         STORAGE,
         [("if not stat.S_ISREG(os.stat(path).st_mode):", "if False:")],
