@@ -178,7 +178,7 @@ def _add_training_options(parser: argparse.ArgumentParser, *, epochs: int) -> No
             name, type=kind, default=default, metavar=metavar, help=f"{help} (default: {default})"
         )
 
-    count = _option(_int, lambda n: n >= 1, "an integer of at least 1")
+    count = _option(_int, lambda n: 1 <= n < 2**63, "an integer of at least 1, below 2**63")
     sizes = "neurons in each hidden layer, such as 30 or 100,30"
     add(
         "--hidden",

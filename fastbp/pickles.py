@@ -43,9 +43,9 @@ class Array:
 class _Dtype:
     """The type of an array's numbers, of which a pickle tells the order of bytes later."""
 
-    __slots__ = ("code", "values")
+    __slots__ = ("code", "dtype")
 
-    values: np.dtype[Any]
+    dtype: np.dtype[Any]
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -54,7 +54,7 @@ class _Dtype:
         """Take what NumPy keeps of a type; the rest is of types with fields."""
         if (sign := _text(order)) not in ("<", ">", "=", "|"):
             raise ValueError("numbers in no order of bytes")
-        self.values = np.dtype(sign + self.code)
+        self.dtype = np.dtype(sign + self.code)
 
 
 # -- what the admitted names stand for -----------------------------------------------------
@@ -93,10 +93,11 @@ def _values(data: Any, dtype: Any, shape: Any, order: str) -> NDArray[Any]:
         raise ValueError("an array of no numbers")
     if not isinstance(shape, tuple) or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError("an array without a shape")
-    size = math.prod(shape) * dtype.values.itemsize
+    size = math.prod(shape) * dtype.dtype.itemsize
     if size != len(data):
         raise ValueError(f"an array of {len(data)} bytes whose shape and type take others")
-    return np.frombuffer(data, dtype.values).reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
+    array: NDArray[Any] = np.frombuffer(data, dtype.dtype)
+    return array.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _text(value: Any) -> str:

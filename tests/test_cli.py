@@ -691,6 +691,7 @@ def quantities(rows, values):
         ("train digits --test-size 0.0001", ["digits", "--test-size"]),
         ("train digits --epochs 0", ["--epochs", "at least 1"]),
         ("train digits --epochs 2.5", ["--epochs", "integer"]),
+        (f"train digits --epochs {2**63}", ["--epochs", "below 2**63"]),
         ("train digits --mini-batch-size 0", ["--mini-batch-size"]),
         ("train digits --cost x", ["--cost", "cross-entropy", "quadratic"]),
         ("train digits --dtype int8", ["--dtype", "float32"]),
