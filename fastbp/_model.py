@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp import _checks, parameters, samples, shuffling, storage, training
 from fastbp._dispatch import core
-from fastbp.errors import FormatError, text
+from fastbp.errors import FormatError, shown, text
 from fastbp.functions import COSTS, NUMPY, Activation
 from fastbp.samples import Dataset
 
@@ -183,7 +183,7 @@ class Model:
             if initializer not in INITIALIZERS:
                 names = ", ".join(repr(name) for name in ("book", "large", *INITIALIZERS))
                 expected = f"{names} or a function"
-                raise ValueError(text("initializer", expected, repr(initializer)))
+                raise ValueError(text("initializer", expected, shown(initializer)))
             draw = INITIALIZERS[initializer]
             shapes = list(pairwise(self._sizes()))
             weights = [draw(generator, m, n).astype(self.dtype) for m, n in shapes]
@@ -513,7 +513,7 @@ class Model:
         if callable(option):
             return lambda: option
         if not isinstance(option, bool | np.bool_):
-            raise TypeError(text("shuffle", "True, False or a function of a list", repr(option)))
+            raise TypeError(text("shuffle", "True, False or a function of a list", shown(option)))
         if not option:
             return None
         generator = self._generator

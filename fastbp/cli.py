@@ -20,7 +20,7 @@ import numpy as np
 from fastbp import network2, options, shuffling, storage, tables, training
 from fastbp._dispatch import kernel_info
 from fastbp.datasets import load_digits, load_mnist, search
-from fastbp.errors import DivergenceError, text
+from fastbp.errors import DivergenceError, shown, text
 from fastbp.samples import Dataset, pairs
 from fastbp.tables import Encoding, InputError, Table
 
@@ -431,7 +431,7 @@ def _load(path: str) -> tuple[network2.Network, Encoding]:
                 raise InputError(text(path, expected, "a file that is not JSON", hint)) from error
     dtype = data.get("dtype", "float64") if isinstance(data, dict) else "float64"
     if dtype not in options.DTYPES:
-        raise InputError(text(f"{path}: dtype", "float64 or float32", repr(dtype)))
+        raise InputError(text(f"{path}: dtype", "float64 or float32", shown(dtype)))
     try:
         if storage.is_container(path):
             net = network2.from_container(data, arrays, path)

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp import _checks, parameters, samples, shuffling, storage, training
 from fastbp._model import Arrays, Model, Shipped, Shuffling
-from fastbp.errors import FormatError, text
+from fastbp.errors import FormatError, shown, text
 from fastbp.functions import ACTIVATIONS, HIDDEN, NUMPY, OUTPUTS, sigmoid
 
 # The book's modules have no __all__: exercises use what `import *` brings along.
@@ -166,7 +166,7 @@ class Network(Model):
     ) -> None:
         if not (hasattr(cost, "delta") or hasattr(cost, "fn")):
             expected, hint = "a class or object with fn and delta", "network2.QuadraticCost is one"
-            raise TypeError(text("cost", expected, repr(cost), hint))
+            raise TypeError(text("cost", expected, shown(cost), hint))
         self._start(sizes, dtype, random_state)
         name = _compiled(cost) if hasattr(cost, "delta") else None
         activations = _activations(activation, output_activation, self.num_layers - 1, name)
@@ -649,7 +649,7 @@ def _named_cost(name: Any, where: str) -> Any:
     if not isinstance(name, str) or name not in COSTS:
         expected = f"a cost among {', '.join(COSTS)}"
         hint = "load(filename, cost=...) takes your own"
-        raise FormatError(text(f"{where}: cost", expected, repr(name)[:80], hint))
+        raise FormatError(text(f"{where}: cost", expected, shown(name), hint))
     return COSTS[name]
 
 
@@ -711,7 +711,7 @@ def _activations(hidden: Any, output: Any, n_layers: int, cost: str | None) -> t
             raise ValueError(text("activation", expected, len(names)))
         if output is not None and output != names[-1]:
             expected = f"{names[-1]!r}, as activation ends"
-            raise ValueError(text("output_activation", expected, repr(output)))
+            raise ValueError(text("output_activation", expected, shown(output)))
     for l, name in enumerate(names):
         last = l == n_layers - 1
         admitted = HIDDEN if not last else OUTPUTS[cost] if cost else tuple(ACTIVATIONS)
@@ -719,7 +719,7 @@ def _activations(hidden: Any, output: Any, n_layers: int, cost: str | None) -> t
             where = "output_activation" if last else f"activation[{l}]"
             of = f" (cost {cost})" if last and cost else ""
             hint = "softmax is of outputs" if name == "softmax" and not last else ""
-            raise ValueError(text(where, f"one of {', '.join(admitted)}{of}", repr(name), hint))
+            raise ValueError(text(where, f"one of {', '.join(admitted)}{of}", shown(name), hint))
     return tuple(names)
 
 

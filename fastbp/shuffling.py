@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp._dispatch import core
-from fastbp.errors import text
+from fastbp.errors import shown, text
 from fastbp.samples import Dataset, counted
 
 __all__ = ["python2"]
@@ -138,7 +138,7 @@ def _permutation(rows: list[Any], n: int) -> NDArray[np.intp]:
         try:
             order[k] = operator.index(row)
         except (TypeError, OverflowError):
-            raise _no_permutation(n, repr(row)[:80]) from None
+            raise _no_permutation(n, shown(row)) from None
         if not 0 <= order[k] < n:
             raise _no_permutation(n, str(order[k]))
     counts = np.bincount(order, minlength=n)
