@@ -34,22 +34,35 @@ INITIALIZERS: dict[str, Callable[[Any, int, int], NDArray[Any]]] = {
     "lecun": lambda g, m, n: g.standard_normal((n, m)) * np.sqrt(1 / m),
 }
 
-_MAKING_A_GUARD = threading.RLock()  # re-entrant: a signal handler may train a network too
-
-# The guard of each network that has needed one, by its id, with the process that made it (a fork
-# has its own) and what removes it with the network. Not an attribute: vars(net) is the user's to
-# copy and to pickle, and a guard would travel along.
-_Guard = tuple[int, threading.RLock, weakref.ref[Any]]
+# The guard of each network that has needed one, by its id. Not an attribute: vars(net) is the
+# user's to copy and to pickle, and a guard would travel along.
 _GUARDS: dict[int, _Guard] = {}
 
-
-def _after_fork() -> None:
-    global _MAKING_A_GUARD
-    _MAKING_A_GUARD = threading.RLock()  # another thread of the parent may have held it
+if hasattr(os, "register_at_fork"):  # a child has none of the threads that may hold one
+    os.register_at_fork(after_in_child=_GUARDS.clear)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+class _Guard(threading.RLock().__class__):  # type: ignore[misc]
+    """Lets one thread at a time change a network: ``with`` never waits, but refuses."""
+
+    gone: weakref.ref[Any]  # takes the guard away with the network
+
+    def __enter__(self) -> None:
+        # A signal handler may raise between any two steps: what was got is noted in the same one.
+        # Leaving is RLock's own, and one step.
+        got: list[bool] = []
+        try:
+            got.extend(map(self.acquire, (False,)))
+            if got[0]:
+                return
+        except BaseException:
+            if any(got):
+                self.release()
+            raise
+        raise RuntimeError(
+            "this network is being trained in another thread; "
+            "train a copy (copy.deepcopy), or wait for the other call to return"
+        )
 
 
 def _private(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -98,25 +111,6 @@ class Shipped:
     def functions(self) -> tuple[Function, Function]:
         """Return the module's sigmoid and its derivative, shipped or not."""
         return self._namespace["sigmoid"], self._namespace["sigmoid_prime"]
-
-
-class _Writing:
-    """A context that holds a network's guard."""
-
-    __slots__ = ("_guard",)
-
-    def __init__(self, guard: threading.RLock) -> None:
-        self._guard = guard
-
-    def __enter__(self) -> None:
-        if not self._guard.acquire(blocking=False):
-            raise RuntimeError(
-                "this network is being trained in another thread; "
-                "train a copy (copy.deepcopy), or wait for the other call to return"
-            )
-
-    def __exit__(self, *_: object) -> None:
-        self._guard.release()
 
 
 class Model:
@@ -244,22 +238,14 @@ class Model:
             state["biases"], state["weights"] = state.pop("_parameters")
         vars(self).update(state)
 
-    def _writing(self) -> _Writing:
-        """Hold the network for a call that changes it; re-entrant, but never waiting."""
-        found = _GUARDS.get(id(self))
-        if found is None or found[0] != os.getpid():
-            found = self._new_guard()
-        return _Writing(found[1])
-
-    def _new_guard(self) -> _Guard:
-        # Made at the first call: a user's __init__ may not call ours, nor does unpickling.
-        key, process = id(self), os.getpid()
-        with _MAKING_A_GUARD:
-            found = _GUARDS.get(key)
-            if found is None or found[0] != process:
-                gone = weakref.ref(self, lambda _: _GUARDS.pop(key, None))
-                found = _GUARDS[key] = process, threading.RLock(), gone
-            return found
+    def _writing(self) -> _Guard:
+        """Return what to hold for a call that changes the network; re-entrant."""
+        guard = _GUARDS.get(id(self))
+        if guard is None:  # a user's __init__ may not call ours, nor does unpickling
+            key, guard = id(self), _Guard()
+            guard.gone = weakref.ref(self, lambda _: _GUARDS.pop(key, None))
+            guard = _GUARDS.setdefault(key, guard)
+        return guard
 
     def _sizes(self) -> tuple[int, ...]:
         given, checked = self._given

@@ -1,5 +1,8 @@
 """Threads and processes of the user's: one writer, any number of readers, a fork, the same bits."""
 
+import dis
+import functools
+import gc
 import hashlib
 import itertools
 import os
@@ -9,6 +12,7 @@ import sys
 import textwrap
 import threading
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +20,7 @@ from test_bad_input import SIZES, trained_elsewhere
 from test_interrupts import bits, each_class, each_dtype, samples, update
 
 import fastbp
-from fastbp import _threads, gradients, network, network2
+from fastbp import _model, _threads, gradients, network, network2
 from fastbp._dispatch import core
 
 N = 40
@@ -50,6 +54,82 @@ def test_every_second_writer_is_refused_at_once(writer, module):
     after = bits(net)
     WRITERS[writer](net)
     assert bits(net) != after
+
+
+@each_class
+def test_an_exception_at_any_moment_frees_the_network(module):
+    """Whenever a signal handler raises on the way into a call or out, the network is free again."""
+    net, moments = module.Network(SIZES, random_state=1), 0
+
+    class StoppedError(Exception):
+        pass
+
+    def hold(due):
+        """Enter and leave; raise at the moment of that number; return how many there were."""
+        ran = 0
+
+        def step(frame, event, argument):
+            nonlocal ran
+            if frame.f_code.co_filename != _model.__file__:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode" and frame.f_lasti in handled(frame.f_code):
+                ran += 1
+                if ran == due:
+                    raise StoppedError
+            return step
+
+        tracer = sys.gettrace()
+        sys.settrace(step)
+        try:
+            with net._writing():
+                pass
+        finally:
+            sys.settrace(tracer)
+        return ran
+
+    moments = hold(0)
+    assert moments > 3
+    for due in range(1, moments + 1):
+        with pytest.raises(StoppedError):
+            hold(due)
+        failures = []
+        other = threading.Thread(target=lambda: failures.extend(refusal(net)))  # noqa: B023
+        other.start()
+        other.join(PATIENCE)
+        assert not failures
+
+
+@each_class
+def test_a_guard_goes_with_its_network(module):
+    """A network that nobody has any more leaves nothing behind, also where it refers to itself."""
+    gc.collect()
+    before = len(_model._GUARDS)
+    for _ in range(3):
+        net = module.Network(SIZES, random_state=1)
+        net.itself = net
+        update(net, samples(N, 3, 2), 0.5, N)
+    assert len(_model._GUARDS) > before
+    del net
+    gc.collect()
+    assert len(_model._GUARDS) == before
+
+
+@functools.cache
+def handled(code):
+    """Return before which instructions Python runs signal handlers: behind calls and jumps."""
+    steps = list(dis.get_instructions(code))
+    where = ("CALL", "RESUME", "JUMP_BACKWARD")
+    return {after.offset for step, after in pairwise(steps) if step.opname.startswith(where)}
+
+
+def refusal(net):
+    """Return the error with which a writer is refused, if it is."""
+    try:
+        update(net, samples(N, 3, 2), 0.5, N)
+    except RuntimeError as error:
+        return [error]
+    return []
 
 
 @each_class
