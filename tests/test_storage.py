@@ -23,7 +23,7 @@ import fastbp
 from fastbp import FormatError, network, network2, storage
 
 FIXTURES = Path(__file__).parent / "fixtures"
-VERSIONS = sorted(path.name for path in FIXTURES.iterdir())
+VERSIONS = sorted(path.name for path in FIXTURES.glob("v*"))
 NETWORKS = corpus.networks()
 CONTAINERS = [name for name in NETWORKS if storage.is_container(name)]
 windows = pytest.mark.skipif(os.name == "nt", reason="no such files or permissions")

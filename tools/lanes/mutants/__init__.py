@@ -125,6 +125,7 @@ TESTS = {
     "fastbp/estimators.py": ["estimators", "estimators_random"],
     "fastbp/trainer.py": ["training"],
     "fastbp/objective.py": ["training"],
+    "fastbp/optimizers.py": ["fixtures"],
     "fastbp/quasi_newton.py": ["training", "divergence"],
     "fastbp/checkpoint.py": ["training", "storage"],
     "fastbp/_threads.py": ["threads"],

@@ -212,4 +212,8 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         STORAGE,
         [("if not stat.S_ISREG(os.stat(path).st_mode):", "if False:")],
     ),
+    "checkpoints describe an optimizer in another form": (
+        "fastbp/optimizers.py",
+        [('f"{field.name}={value!r}"', 'f"{field.name}: {value!r}"')],
+    ),
 }
