@@ -4,9 +4,9 @@ name: (file, [(old text, new text)]); each old text is unique in its file. A bug
 can notice, as the program is as right with it, is in ``EQUIVALENT`` with the reason.
 """
 
-from lanes.mutants import core, gate, storage, training
+from lanes.mutants import build, core, gate, storage, training
 
-BUGS = {**core.BUGS, **gate.BUGS, **training.BUGS, **storage.BUGS}
+BUGS = {**core.BUGS, **gate.BUGS, **training.BUGS, **storage.BUGS, **build.BUGS}
 
 # name: (file, [(old text, new text)], reason).
 EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
@@ -39,6 +39,7 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 TESTS = {
     "src_cython/core.pyx": ["entry_points"],
     "src_cython/gradient_doors.pxi": ["entry_points"],
+    "setup.py": ["build"],
     "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
     "src_cython/functions.pxi": ["training", "gradient_forms", "tiny"],
     "src_cython/gradients.pxi": ["gradient_forms", "sparse", "training"],
