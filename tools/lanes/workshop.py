@@ -104,6 +104,14 @@ def needs(*programs: str) -> None:
         raise LackingError(f"no {' and no '.join(missing)}")
 
 
+def first(programs: list[str]) -> str:
+    """Return the first of these programs that is on this machine."""
+    found = next(filter(shutil.which, programs), None)
+    if found is None:
+        raise LackingError(f"no {programs[0]}")
+    return found
+
+
 def library(name: str) -> str:
     """Return where gcc has this library."""
     needs("gcc")
