@@ -227,6 +227,9 @@ def layout(
     sizes: tuple[int, ...], dtype: np.dtype[Any], activations: tuple[str, ...] | None = None
 ) -> Layout:
     """Return the layout for these sizes, dtype and activations (sigmoids), made once."""
+    if activations is not None and len(activations) != len(sizes) - 1:
+        expected = f"{len(activations) + 1} layers, of which the activations are known"
+        raise ValueError(text("sizes", expected, len(sizes)))
     return _made(sizes, dtype, activations or ("sigmoid",) * (len(sizes) - 1))
 
 

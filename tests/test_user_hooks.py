@@ -10,6 +10,7 @@ import contextlib
 import re
 import sys
 import types
+import warnings
 from functools import partial
 from itertools import pairwise
 
@@ -372,6 +373,15 @@ HOOKS = {
     for name in ("evaluate", "feedforward", "update_mini_batch", "backprop", "cost_derivative")
 }  # fmt: skip
 
+
+# A network with activations of its own, whose number of layers is fixed.
+def rectified(scene, hook):
+    scene.net = network2.Network(SIZES, network2.QuadraticCost, activation="relu")
+    return train(scene, callbacks=[lambda net, history: hook()])
+
+
+HOOKS["train, callbacks, rectifiers"] = rectified
+
 FORMS = {
     form.__name__: form
     for form in (
@@ -396,6 +406,42 @@ FORMS |= {
 HOOKS |= {
     f"{name}, data": partial(lambda form, s, hook: form(s.net, with_column(s, hook, 0)), form)
     for name, form in FORMS.items()
+}
+
+HOOKS |= {
+    f"{name}, an own backprop": partial(
+        lambda form, s, hook: (s.own(backprop=hook), form(s.net, s.data))[1], form
+    )
+    for name, form in FORMS.items()
+    if name not in ("activations", "jacobian", "per_sample_costs", "hessian_vector_product")
+}
+
+
+def fit(scene, hook, **options):
+    """Fit an estimator; the network that is changed is the one that its callback is given."""
+    estimators = pytest.importorskip("fastbp.estimators")
+    kind = options.pop("kind", "MLPRegressor")
+    options = {"hidden_layer_sizes": (5,), "max_iter": 4, "tol": 0.0} | options
+
+    def called(net, history):
+        scene.net = net
+        hook()
+
+    model = getattr(estimators, kind)(callbacks=[called], **options)
+    y = scene.Y if kind == "MLPRegressor" else scene.labels.Y
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)  # it has not converged
+        model.fit(scene.X, y, sample_weight=scene.weights)
+    return model.coefs_
+
+
+HOOKS |= {
+    "MLPRegressor, callbacks": fit,
+    "MLPRegressor, early stopping": lambda s, hook: fit(
+        s, hook, early_stopping=True, validation_fraction=0.4, dtype=np.float32
+    ),
+    "MLPClassifier, sgd": lambda s, hook: fit(s, hook, kind="MLPClassifier", solver="sgd"),
+    "MLPClassifier, lbfgs": lambda s, hook: fit(s, hook, kind="MLPClassifier", solver="lbfgs"),
 }
 
 # Moments and dropout go with one layout: there is an error, whatever is changed in the midst.

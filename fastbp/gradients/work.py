@@ -111,7 +111,17 @@ def looked_at(
 def by_hand(net: Net, data: Any) -> tuple[int, Iterator[Nablas]]:
     """Return how many samples there are, and each one's gradient from ``net.backprop``."""
     data, (layout, _, _) = looked_at(net, data)
-    return len(data), (net.backprop(x, y) for x, y in samples.pairs(data, layout.sizes[-1]))
+    pairs = samples.pairs(data, layout.sizes[-1])
+    return len(data), (_fitting(net.backprop(x, y), layout) for x, y in pairs)
+
+
+def _fitting(nablas: Any, layout: Layout) -> Nablas:
+    """Return a gradient that a user's ``backprop`` gave; refuse one of other shapes."""
+    for i, (part, shapes) in enumerate(zip(nablas, layout.shapes, strict=True)):
+        got = [np.shape(nabla) for nabla in part]
+        if got != shapes:
+            raise ValueError(text(f"backprop(...)[{i}]", f"arrays of shapes {shapes}", got))
+    return nablas  # type: ignore[no-any-return]
 
 
 def divisor(reduction: Any, n: int, weights: Array | None) -> float:
