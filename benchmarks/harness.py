@@ -43,7 +43,7 @@ class AbsentError(Exception):
     """A contender cannot run here; the text says why."""
 
 
-def _serve(connection, cpu):
+def _serve(connection, cpu, clock):
     """Be a worker: make a program, run it, or tell its result, as ordered."""
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})  # for pools that no variable limits
@@ -60,10 +60,10 @@ def _serve(connection, cpu):
                 answer = program.result()
             else:
                 steps = arguments[0]
-                begin = time.perf_counter()
+                begin = clock()
                 for _ in range(steps):
                     program.step()
-                answer = (time.perf_counter() - begin) / steps
+                answer = (clock() - begin) / steps
         except Exception as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             answer = AbsentError(f"{type(error).__name__}: {lines[0] if lines else ''}")
@@ -71,15 +71,19 @@ def _serve(connection, cpu):
 
 
 class Worker:
-    """A process of its own, its pools at one thread; bound to a processor if ``cpu`` names one."""
+    """A process of its own, its pools at one thread; bound to a processor if ``cpu`` names one.
 
-    def __init__(self, cpu=None, environment=None):
+    ``clock`` times its steps: ``time.thread_time`` leaves out the time that the processor gave to
+    other processes, and the work of other threads.
+    """
+
+    def __init__(self, cpu=None, environment=None, clock=time.perf_counter):
         before = dict(os.environ)
         os.environ.update(ONE_THREAD | (environment or {}))  # read when the child imports NumPy
         try:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs, cpu))
+            self._process = context.Process(target=_serve, args=(theirs, cpu, clock))
             self._process.start()
             theirs.close()  # so that a death of the child ends a wait for it
         finally:
