@@ -3,14 +3,14 @@
 import sys
 
 
-def lack(where, expected, got, hint):
+def missing(where, expected, got, hint):
     """Return the one sentence that ends a build for which something is missing."""
     return SystemExit(f"fastbp: {where}: expected {expected}, got {got}; {hint}")
 
 
-# First of all: nothing below can be read by an older Python.
+# Checked first, as an older Python cannot run what follows.
 if sys.version_info < (3, 11):
-    raise lack(
+    raise missing(
         "Python",
         "3.11 or newer",
         "{}.{}.{} ({})".format(*sys.version_info[:3], sys.executable),
@@ -30,7 +30,7 @@ import zlib
 from importlib import metadata
 from pathlib import Path
 
-# What pip installs for an isolated build must be installed for any other.
+# pip installs these for an isolated build; for any other they must be installed already.
 PYPROJECT = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
 for name, least in re.findall(r"(\w+)>=([\d.]+)", " ".join(PYPROJECT["build-system"]["requires"])):
     try:
@@ -39,7 +39,9 @@ for name, least in re.findall(r"(\w+)>=([\d.]+)", " ".join(PYPROJECT["build-syst
         version = ""
     found, needed = (tuple(map(int, re.findall(r"\d+", text)[:3])) for text in (version, least))
     if found < needed:
-        raise lack(name, f"{least} or newer", version or "none", f"pip install '{name}>={least}'")
+        raise missing(
+            name, f"{least} or newer", version or "none", f"pip install '{name}>={least}'"
+        )
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -53,7 +55,7 @@ DEBUG = bool(os.environ.get("FASTBP_DEBUG"))
 PLAIN = ["-DFASTBP_PLAIN"] if os.environ.get("FASTBP_PLAIN") else []
 OWN_FLAGS = os.environ.get("FASTBP_FLAGS", "").split()
 
-# Flags of gcc and clang. Each is used if the compiler knows it: some are gcc's alone.
+# Flags for gcc and clang. Each is used only if the compiler knows it: some are gcc's alone.
 FLAGS: list[str] = []
 CORE: list[str] = []  # what the core has beyond the kernels' flags
 
@@ -125,16 +127,16 @@ class Build(build_ext):
         if shutil.which(given[0]) is None:
             other = next(filter(shutil.which, ("cc", "gcc", "clang")), None)
             hint = f"set CC={other}, which is installed" if other else INSTALL_COMPILER
-            raise lack("C compiler", repr(given[0]), "none", hint)
+            raise missing("C compiler", repr(given[0]), "none", hint)
         if not any(Path(folder, "Python.h").exists() for folder in self.include_dirs):
             version = sysconfig.get_python_version()
             hint = f"install the headers of Python {version} (Debian, Ubuntu: apt install "
             hint += f"python{version}-dev; Fedora: dnf install python3-devel)"
-            raise lack("Python.h", f"a file in {sysconfig.get_path('include')}", "none", hint)
-        raise lack("C compiler", f"{given[0]!r} to compile a file", error, INSTALL_COMPILER)
+            raise missing("Python.h", f"a file in {sysconfig.get_path('include')}", "none", hint)
+        raise missing("C compiler", f"{given[0]!r} to compile a file", error, INSTALL_COMPILER)
 
     def _ask_for_flags(self):
-        """Find out which flags the compiler knows, of ours and of those that Python has."""
+        """Find out which flags the compiler knows: ours, and those that Python was built with."""
         given = self.compiler.compiler_so
         pythons = set(shlex.split(sysconfig.get_config_var("CFLAGS") or ""))
         pythons = {flag for flag in pythons if flag[:2] in ("-f", "-m", "-W")}
@@ -143,7 +145,7 @@ class Build(build_ext):
             bare.append("-Werror")
 
         def known(flags):
-            if _error([*bare, *flags]) is None:  # one process for all of them saves a second
+            if _error([*bare, *flags]) is None:  # asking for all at once saves a second
                 return set(flags)
             return {flag for flag in flags if _error([*bare, flag]) is None}
 
@@ -151,7 +153,7 @@ class Build(build_ext):
         self.compiler.compiler_so = [word for word in given if word not in unknown]
         levels = [flag for flags in LEVELS.values() for flag in flags]
         self.known = known([*FLAGS, *CORE, *levels])
-        # Without its first flag a level is not that level.
+        # The first flag of a level selects its instructions: without it, the level is not built.
         self.extensions[:] = [
             ext for ext in self.extensions if self.known.issuperset(ext.level_flags[:1])
         ]
@@ -164,7 +166,7 @@ class Build(build_ext):
             flags = OWN_FLAGS + [flag for flag in flags if flag in self.known]
             ext.extra_link_args = LINK
         ext.extra_compile_args = flags + PLAIN
-        # What fastbp.kernel_info() tells.
+        # For fastbp.kernel_info().
         ext.define_macros += [("FASTBP_FLAGS", '"{}"'.format(" ".join(ext.extra_compile_args)))]
         super().build_extension(ext)
 
