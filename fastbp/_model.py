@@ -132,7 +132,7 @@ class Model:
     _given: tuple[Any, tuple[int, ...]] = (object(), ())  # the sizes, and what they were then
     _activations: tuple[str, ...] | None = None  # of all layers but the input; None: sigmoids
     # Biases and weights. One call in C: no other thread publishes its own in between.
-    _parameters: tuple[Any, Any] = property(attrgetter("biases", "weights"))  # type: ignore[assignment]
+    _parameters = property(attrgetter("biases", "weights"))
 
     def _start(
         self, sizes: Any, dtype: DTypeLike, random_state: int | np.random.Generator | None
@@ -418,7 +418,7 @@ class Model:
         if (
             plain
             and type(mini_batch) is list
-            and self._small_step(layout, *self._parameters, mini_batch, eta, decay, cost)
+            and self._small_step(layout, self._parameters, mini_batch, eta, decay, cost)
         ):
             return
         data = samples.gate(mini_batch, layout.sizes, "mini_batch", y="columns")
@@ -428,7 +428,7 @@ class Model:
         if plain and len(data) <= layout.block_rows:
             # The same sums as above: another form of the samples changes no bit.
             pairs = [(x.reshape(-1, 1), y.reshape(-1, 1)) for x, y in zip(data.X, Y, strict=True)]
-            if self._small_step(layout, biases, weights, pairs, eta, decay, cost):
+            if self._small_step(layout, (biases, weights), pairs, eta, decay, cost):
                 return
         block = layout.pack(biases, weights)
         training.descend(
@@ -448,8 +448,7 @@ class Model:
     def _small_step(
         self,
         layout: parameters.Layout,
-        biases: Any,
-        weights: Any,
+        published: tuple[Any, Any],
         pairs: list[Any],
         eta: float,
         decay: float,
@@ -461,7 +460,7 @@ class Model:
             return False
         new_b, new_w = layout.fresh()
         if not core.backprop(
-            layout.table, layout.itemsize, biases, weights, pairs,
+            layout.table, layout.itemsize, *published, pairs,
             COSTS[cost], -eta / n, True, decay, new_b, new_w,
         ):  # fmt: skip
             return False

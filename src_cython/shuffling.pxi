@@ -1,4 +1,4 @@
-# The shuffles of Python's `random`, drawn from its own generator. The doors here move
+# The shuffles of Python's `random`, drawn from its own generator. The entry points here move
 # Python objects, but call none between looking at a list and writing to it.
 
 from libc.stdint cimport uint32_t
