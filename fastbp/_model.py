@@ -26,6 +26,8 @@ Shuffling = bool | shuffling.Shuffle
 Function = Callable[..., Any]
 
 
+_BOTH = attrgetter("biases", "weights")  # one step: no other thread publishes in between
+
 # Weights (n, m) of a layer of n neurons with m inputs: Glorot and Bengio, 2010; He et al., 2015;
 # LeCun et al., 1998.
 INITIALIZERS: dict[str, Callable[[Any, int, int], NDArray[Any]]] = {
@@ -131,8 +133,6 @@ class Model:
     _generator: np.random.Generator | None = None
     _given: tuple[Any, tuple[int, ...]] = (object(), ())  # the sizes, and what they were then
     _activations: tuple[str, ...] | None = None  # of all layers but the input; None: sigmoids
-    # Biases and weights. One call in C: no other thread publishes its own in between.
-    _parameters = property(attrgetter("biases", "weights"))
 
     def _start(
         self, sizes: Any, dtype: DTypeLike, random_state: int | np.random.Generator | None
@@ -228,6 +228,11 @@ class Model:
         return net
 
     # -- state -----------------------------------------------------------------------
+
+    @property
+    def _parameters(self) -> tuple[Any, Any]:
+        """Biases and weights, both of one moment."""
+        return _BOTH(self)  # type: ignore[no-any-return]
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self).copy()  # at once: another thread may publish
