@@ -232,7 +232,7 @@ class Model:
     @property
     def _parameters(self) -> tuple[Any, Any]:
         """Biases and weights, both of one moment."""
-        return _BOTH(self)  # type: ignore[no-any-return]
+        return _BOTH(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self).copy()  # at once: another thread may publish
