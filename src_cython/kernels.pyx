@@ -189,5 +189,5 @@ cdef Kernels kernels = Kernels(
 LEVEL = LEVEL_NAME.decode()
 VECTOR = VECTOR_BYTES  # bytes computed at once
 FLAGS = BUILD_FLAGS.decode()
-COMPILED_BY = COMPILER.decode()
+COMPILED_BY = COMPILER.decode().strip()  # clang 14 ends it with a blank
 TABLE = PyCapsule_New(&kernels, INTERFACE, NULL)
