@@ -419,7 +419,9 @@ HOOKS |= {
 
 def fit(scene, hook, **options):
     """Fit an estimator; the network that is changed is the one that its callback is given."""
-    estimators = pytest.importorskip("fastbp.estimators")
+    pytest.importorskip("sklearn", reason="needs scikit-learn")
+    from fastbp import estimators
+
     kind = options.pop("kind", "MLPRegressor")
     options = {"hidden_layer_sizes": (5,), "max_iter": 4, "tol": 0.0} | options
 
