@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 SUPPORTED: Final[tuple[str, ...]]
 ALIGNMENT: Final[int]
-TEAM: Final[int]
+TEAMS: Final[bool]
 BLOCK_ROWS: Final[int]
 INPUT_BOUND: Final[float]
 LAYOUT_COLUMNS: Final[dict[str, int]]
@@ -136,10 +136,15 @@ def train(
     options: Options | None = None,
     records: NDArray[uint8] | None = None,
     starts: NDArray[intp] | None = None,
-    part: int = 0,
-    parts: int = 1,
-    team: NDArray[intp] | None = None,
+    team: Team | None = None,
 ) -> int: ...
+
+@final
+class Team:
+    def __init__(self, parts: int) -> None: ...
+    def follow(self, part: int) -> None: ...
+    def abort(self) -> None: ...
+
 def compress(
     X: NDArray[Any],
     n_0: int,
@@ -148,7 +153,6 @@ def compress(
     starts: NDArray[intp],
     records: NDArray[uint8],
 ) -> int: ...
-def abort(team: NDArray[intp]) -> None: ...
 def shuffle(
     getstate: Callable[[], tuple[int, ...]],
     setstate: Callable[[tuple[int, ...]], None],

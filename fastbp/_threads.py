@@ -5,8 +5,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from fastbp._dispatch import core
 
 # A thread is worth it where its share of a block of samples takes about a millisecond: so
@@ -33,7 +31,7 @@ class Pace:
 
     def most(self, work: float, itemsize: int) -> int:
         """Return how many threads are worth it for ``work`` multiply-adds in a block."""
-        if self._n_threads == 1 or not core.TEAM:
+        if self._n_threads == 1 or not core.TEAMS:
             return 1
         return max(1, min(self._n_threads, processors(), int(work * itemsize / _WORK)))
 
@@ -63,17 +61,16 @@ ALONE = Pace(1)
 
 
 def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int | None:
-    """Call ``door(*arguments, part, parts, team)`` in ``parts`` threads at once.
+    """Call ``door(*arguments, team)``, with a team of ``parts`` threads that follow it.
 
-    The threads live as long as the call, and part 0 is the caller's, whose result is
-    returned. None says that they cannot be had, and nothing has changed: a thread does not
-    start, or is none of the system's own (as of a library that runs all in one), or is
-    stopped on its way. An exception of any is raised; where it keeps one from entering the
-    core, the others return from there with nothing changed.
+    The threads live as long as the call, whose result is returned. None says that they cannot
+    be had, and nothing has changed: a thread does not start, or is none of the system's own (as
+    of a library that runs all in one), or is stopped on its way. An exception of any is raised;
+    where it keeps one from entering the core, the others return from there with nothing changed.
     """
     if parts == 1:
         return door(*arguments)
-    team = np.zeros(core.TEAM, np.intp)
+    team = core.Team(parts)
     failures: list[BaseException] = []
     ours, ready = threading.get_native_id(), threading.Semaphore(0)
 
@@ -81,10 +78,10 @@ def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int | None:
         try:
             if threading.get_native_id() != ours:
                 ready.release()
-                door(*arguments, part, parts, team)
+                team.follow(part)
         except BaseException as error:
             failures.append(error)
-            core.abort(team)
+            team.abort()
 
     threads = [threading.Thread(target=follow, args=(part,)) for part in range(1, parts)]
     result = None
@@ -97,11 +94,11 @@ def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int | None:
         except RuntimeError:  # no more threads to be had
             together = False
         if together:
-            result = door(*arguments, 0, parts, team)
+            result = door(*arguments, team)
         else:
-            core.abort(team)
+            team.abort()
     except BaseException:
-        core.abort(team)  # Ctrl-C: part 0 may never come
+        team.abort()  # Ctrl-C: part 0 may never come
         raise
     finally:
         for thread in threads:

@@ -22,17 +22,31 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.memoryview cimport PyMemoryView_FromObject
+from cpython.object cimport PyObject_TypeCheck, PyTypeObject
 from cpython.ref cimport PyObject
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport INFINITY
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 from interface cimport *
 
+from array import array as pythons_array
+from mmap import mmap
+
+from numpy import empty
 from numpy import ndarray as numpys_ndarray
+from numpy.lib.stride_tricks import as_strided
 
 from fastbp.errors import text
 
 cdef type NDARRAY = numpys_ndarray  # NumPy's headers are not needed
+# What an array says of itself, past what a user's class has by the same name.
+cdef object base = NDARRAY.base.__get__
+cdef object as_ndarray = NDARRAY.view
+# Whose memory an array may be of, and how to ask these where it lies.
+cdef tuple EXPORTERS = (bytearray, pythons_array, mmap)
+cdef type STRIDED = type(as_strided(empty(1)).base)
 
 cdef extern from *:
     """
@@ -59,12 +73,13 @@ cdef extern from "threads.h" nogil:
     enum:
         FASTBP_TEAMS
         TEAM_LENGTH
-    void abort_team "fastbp_abort"(Py_ssize_t*) noexcept
+    bint meet "fastbp_meet"(Py_ssize_t*, Py_ssize_t parts) noexcept
+    void abort "fastbp_abort"(Py_ssize_t*) noexcept
 
 SUPPORTED = ("base",) + ("x86v3",) * has_v3() + ("x86v4",) * has_v4()
 INPUT_BOUND = BOUND
 ALIGNMENT = LINE
-TEAM = TEAM_LENGTH if FASTBP_TEAMS else 0  # words; 0: this build computes with one thread
+TEAMS = bool(FASTBP_TEAMS)  # whether this build computes with several threads
 BLOCK_ROWS = BLOCK
 LAYOUT_COLUMNS = Layer(0, 1, 2, 3, 4, 5)  # as a dict of names
 ACTIVATIONS = {
@@ -135,6 +150,13 @@ cdef void* address(
     return view.buf
 
 
+cdef int refuse_itemsize(Py_ssize_t itemsize) except -1:
+    """Refuse a network of another type than float32 or float64."""
+    if itemsize != sizeof(float) and itemsize != sizeof(double):
+        raise TypeError(text("dtype", "float32 or float64", f"items of {itemsize} bytes"))
+    return 0
+
+
 cdef void* block_of(array, const Pass* run, bint written=False) except NULL:
     """Return where a block lies, laid out as the parameters."""
     return aligned(
@@ -149,15 +171,26 @@ cdef void* aligned(void* start) except NULL:
     return start
 
 
-cdef int extent(array, uintptr_t* low, uintptr_t* high) except -1:
-    """Find the first byte of an array's memory, and the one past its last."""
+cdef bint is_array(value) noexcept:
+    """Whether it is an ndarray, or of a class derived; no code of the user's runs."""
+    return PyObject_TypeCheck(value, <PyTypeObject*> NDARRAY)
+
+
+cdef int extent(owner, uintptr_t* low, uintptr_t* high) except -1:
+    """Find the first byte of an object's memory, and the one past its last."""
     cdef Py_buffer view
     cdef Py_ssize_t i, step
+    if is_array(owner) and type(owner) is not NDARRAY:
+        owner = as_ndarray(owner, NDARRAY)
     try:
-        PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
-    except (ValueError, BufferError):  # dates have no buffer
-        low[0] = array.__array_interface__["data"][0]
-        high[0] = low[0] + <uintptr_t> array.nbytes
+        PyObject_GetBuffer(owner, &view, PyBUF_STRIDES)
+    except (ValueError, BufferError):
+        if type(owner) is not NDARRAY:  # a file that was closed
+            low[0] = high[0] = 0
+            return 0
+        # Dates have no buffer.
+        low[0] = owner.__array_interface__["data"][0]
+        high[0] = low[0] + <uintptr_t> owner.nbytes
         return 0
     low[0], high[0] = <uintptr_t> view.buf, <uintptr_t> view.buf + <uintptr_t> view.itemsize
     for i in range(view.ndim):
@@ -173,23 +206,54 @@ cdef int extent(array, uintptr_t* low, uintptr_t* high) except -1:
     return 0
 
 
+cdef object owner_of(array):
+    """Return whose memory an array's is, or None; no code of the user's runs."""
+    if type(array) is NDARRAY:
+        return array.base
+    if is_array(array):
+        return base(array)
+    if type(array) is memoryview:
+        return array.obj
+    return array.base if type(array) is STRIDED else None
+
+
 cpdef int refuse_stale(str where, array) except -1:
     """Refuse a view of memory that its owner has given back since the view was made.
 
     ``resize(refcheck=False)`` of an array moves its memory, whoever else has a view of it.
     """
     cdef uintptr_t low, high, first, last
-    owner = array.base
-    if not isinstance(owner, NDARRAY):
+    owner = owner_of(array)
+    if owner is None:
         return 0
     extent(array, &low, &high)
-    while isinstance(owner, NDARRAY):
-        extent(owner, &first, &last)
-        if low < first or high > last:
-            hint = "resize a copy"
-            raise ValueError(text(where, "an array in its memory", "one whose owner was resized", hint))
-        owner = owner.base
+    while owner is not None:
+        if is_array(owner) or type(owner) in EXPORTERS:
+            extent(owner, &first, &last)
+            if low < first or high > last:
+                hint = "resize a copy"
+                raise ValueError(
+                    text(where, "an array in its memory", "one whose owner was resized", hint)
+                )
+        owner = owner_of(owner)
     return 0
+
+
+cdef list kept(str where, array):
+    """Return what keeps the memory of an array where it is, as long as it lives; refuse a stale one.
+
+    NumPy resizes no array that has a weak reference, whatever ``refcheck`` is, and what exports
+    its memory lets nobody resize it. So no other thread does while a kernel reads it.
+    """
+    cdef list holds = []
+    refuse_stale(where, array)
+    while array is not None:
+        if is_array(array):
+            holds.append(PyWeakref_NewRef(array, None))
+        elif type(array) in EXPORTERS:
+            holds.append(PyMemoryView_FromObject(array))
+        array = owner_of(array)
+    return holds
 
 
 cdef inline Py_ssize_t length(const Py_buffer* order) noexcept:
@@ -206,17 +270,17 @@ cdef const Layer* layers_of(layout, Py_ssize_t* last) except NULL:
     return <const Layer*> view.buf
 
 
-cdef Inputs inputs_of(X, Py_ssize_t n_0) except *:
+cdef Inputs inputs_of(X, Py_ssize_t n_0, list holds) except *:
     """Return where samples lie, (n, n_0), of either type."""
     cdef Inputs inputs
     cdef Py_buffer view
     cdef bint good
     memset(&inputs, 0, sizeof(inputs))
+    holds += kept("X", X)
     PyObject_GetBuffer(X, &view, PyBUF_C_CONTIGUOUS)
     good = view.ndim == 2 and view.shape[1] == n_0
     inputs.n_0, inputs.n = n_0, view.shape[0]
     PyBuffer_Release(&view)
-    refuse_stale("X", X)
     if not good:
         raise ValueError(text("X", f"shape (n, {n_0})", X.shape))
     if view.itemsize == sizeof(float):
@@ -241,12 +305,16 @@ cdef int order_of(order, Pass* run) except -1:
     return 0
 
 
-cdef const void* targets_of(Y, const Pass* run) except NULL:
+cdef const void* targets_of(Y, const Pass* run, list holds) except NULL:
     """Return where targets lie, (n, n_L)."""
-    cdef Py_ssize_t n = run.inputs.n * run.layers[run.last].fan_out
-    cdef const void* start = address("Y", Y, run.itemsize, n)
-    refuse_stale("Y", Y)
-    return start
+    holds += kept("Y", Y)
+    return address("Y", Y, run.itemsize, run.inputs.n * run.layers[run.last].fan_out)
+
+
+cdef const void* weights_of(weights, const Pass* run, list holds) except NULL:
+    """Return where the weights of samples lie, (n,)."""
+    holds += kept("sample_weight", weights)
+    return address("sample_weight", weights, run.itemsize, run.inputs.n)
 
 
 cdef Pass pass_of(
@@ -256,30 +324,29 @@ cdef Pass pass_of(
     Py_ssize_t rows,
     X,
     Py_ssize_t kinds,  # of values of each layer that scratch has room for
-    Py_ssize_t part=0,
+    list holds,        # OUT  what keeps the memory of the samples where it is
     Py_ssize_t parts=1,
 ) except *:
-    """Return what a kernel needs for outputs; the caller keeps all alive."""
+    """Return what a kernel needs for outputs, as the first part; the caller keeps all alive."""
     cdef Pass run
     cdef Py_buffer view
     cdef Py_ssize_t values, turned
     memset(&run, 0, sizeof(run))
     run.layers = layers_of(layout, &run.last)
     run.itemsize = look(params, 0).itemsize
-    if run.itemsize != sizeof(float) and run.itemsize != sizeof(double):
-        raise TypeError(text("params", "float32 or float64", f"items of {run.itemsize} bytes"))
+    refuse_itemsize(run.itemsize)
     run.params = block_of(params, &run)
-    if not (1 <= rows <= BLOCK and 0 <= part < parts):
-        raise ValueError(text("rows", f"1 to {BLOCK}, and a part below {parts}", (rows, part)))
+    if not (1 <= rows <= BLOCK and parts >= 1):
+        raise ValueError(text("rows", f"1 to {BLOCK}, and parts from 1 on", (rows, parts)))
     values = kinds * rows * total_width(run.layers, run.last)
     turned = n_turned(run.layers, run.last, rows, parts, run.itemsize)
     view = look(scratch, run.itemsize, True)
     if view.len < (values + parts * turned) * run.itemsize:
         refuse_length("scratch", values + parts * turned, view.len // run.itemsize)
     run.scratch = aligned(view.buf)
-    run.turned = <char*> run.scratch + (values + part * turned) * run.itemsize
+    run.turned = <char*> run.scratch + values * run.itemsize
     run.rows = rows
-    run.inputs = inputs_of(X, run.layers[0].fan_out)
+    run.inputs = inputs_of(X, run.layers[0].fan_out, holds)
     run.scale = 1
     return run
 
@@ -290,6 +357,7 @@ def scratch_length(
     """Return how many numbers scratch holds: of each layer so many kinds, for so many threads."""
     cdef Py_ssize_t last
     cdef const Layer* layers = layers_of(layout, &last)
+    refuse_itemsize(itemsize)
     return kinds * rows * total_width(layers, last) + parts * n_turned(
         layers, last, rows, parts, itemsize
     )
@@ -309,7 +377,8 @@ def forward(
     out,               # OUT  (n, n_L), rows start to stop
 ):
     """Compute the output activations of samples start to stop."""
-    cdef Pass run = pass_of(params, layout, scratch, rows, X, 2)
+    cdef list holds = []
+    cdef Pass run = pass_of(params, layout, scratch, rows, X, 2, holds)
     cdef Py_ssize_t n = run.inputs.n
     cdef void* target = address(
         "out", out, run.itemsize, n * run.layers[run.last].fan_out, True
@@ -350,13 +419,13 @@ cdef class Options:
         self.dropout = Dropout(NULL, seed, drawn)
 
 
-cdef int add_options(Options options, Pass* run, Steps* steps) except -1:
+cdef int add_options(Options options, Pass* run, Steps* steps, list holds) except -1:
     """Add what options say to a pass and its steps."""
     cdef int optimizer = options.rule.optimizer
     cdef Py_ssize_t blocks = 0 if optimizer == PLAIN else 2 if optimizer >= ADAM else 1
     steps.max_norm, steps.rule, steps.dropout = options.max_norm, options.rule, options.dropout
     if options.weights is not None:
-        run.weights = address("sample_weight", options.weights, run.itemsize, run.inputs.n)
+        run.weights = weights_of(options.weights, run, holds)
     if options.costs is not None:
         steps.costs = <double*> address("costs", options.costs, sizeof(double), run.n, True)
     if options.rates is not None:
@@ -388,9 +457,7 @@ def train(
     Options options=None,  # IN   what goes beyond plain steps
     records=None,          # IN   of X, by `compress`, if they are to be read instead
     starts=None,           # IN   of these
-    Py_ssize_t part=0,     # IN   which of the
-    Py_ssize_t parts=1,    # IN   threads that call this at once, all alike
-    team=None,             # WORK where these meet, zeros at first
+    Team team=None,        # IN   of which this thread is part 0; the others follow
 ):
     """Train on the epoch from ``position`` on; return the position reached.
 
@@ -398,15 +465,17 @@ def train(
     with the position returned goes on as if there had been no pause, also within
     a mini-batch, and with the same bits.
     """
+    cdef list holds = []
+    cdef Py_ssize_t parts = 1 if team is None else team.parts
     cdef Py_ssize_t kinds = 2 if options is None or options.rates is None else 4
-    cdef Pass run = pass_of(params, layout, scratch, rows, X, kinds, part, parts)
+    cdef Pass run = pass_of(params, layout, scratch, rows, X, kinds, holds, parts)
     cdef Py_ssize_t n = run.inputs.n
     cdef Py_buffer view
     cdef Steps steps
     order_of(order, &run)
     if batch < 1 or position < 0:
         raise ValueError(text("batch", "samples, from a position on", (batch, position)))
-    run.Y, run.cost = targets_of(Y, &run), cost
+    run.Y, run.cost = targets_of(Y, &run, holds), cost
     if records is not None:
         run.inputs.starts = <const Py_ssize_t*> address("starts", starts, sizeof(Py_ssize_t), n + 1)
         view = look(records, 1)
@@ -418,15 +487,58 @@ def train(
     steps.grads = block_of(grads, &run, True)
     steps.position, steps.batch = position, batch
     steps.rate, steps.decay, steps.seconds = rate, decay, seconds
-    steps.part, steps.parts = part, parts
-    if parts > 1:
-        steps.team = <Py_ssize_t*> address("team", team, sizeof(Py_ssize_t), TEAM_LENGTH, True)
+    steps.part, steps.parts = 0, parts
     steps.max_norm = INFINITY
     if options is not None:
-        add_options(options, &run, &steps)
+        add_options(options, &run, &steps, holds)
+    if team is not None:
+        steps.team = team.words
+        team.run, team.steps = run, steps
     with nogil:
-        position = kernels.train(&run, &steps)
+        if parts == 1 or meet(steps.team, parts):
+            position = kernels.train(&run, &steps)
     return position
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Team:
+    """Threads that take their parts of each mini-batch at once.
+
+    Part 0 calls ``train``, the others ``follow``. These look at nothing themselves: they wait for
+    part 0, and read what it has looked at. From then on it is in the core, where no signal handler
+    runs, until all have left.
+    """
+
+    cdef Py_ssize_t[TEAM_LENGTH] words  # where they meet
+    cdef Py_ssize_t parts
+    cdef Pass run  # part 0's
+    cdef Steps steps
+
+    def __cinit__(self, Py_ssize_t parts):
+        if not FASTBP_TEAMS or parts < 2:
+            raise ValueError(text("parts", "two threads or more, of a build that has them", parts))
+        memset(self.words, 0, sizeof(self.words))
+        self.parts = parts
+
+    def follow(self, Py_ssize_t part):
+        """Take this part of what part 0 trains; return when that does."""
+        cdef Pass run
+        cdef Steps steps
+        cdef Py_ssize_t turned
+        if not 0 < part < self.parts:
+            raise ValueError(text("part", f"1 to {self.parts - 1}", part))
+        with nogil:
+            if meet(self.words, self.parts):
+                run, steps = self.run, self.steps
+                turned = n_turned(run.layers, run.last, run.rows, self.parts, run.itemsize)
+                run.turned = <char*> run.turned + part * turned * run.itemsize
+                steps.part = part
+                kernels.train(&run, &steps)
+
+    def abort(self):
+        """Let those that wait, or will, return: one never comes."""
+        abort(self.words)
 
 
 def compress(
@@ -438,7 +550,8 @@ def compress(
     records,           # OUT
 ):
     """Write records of what of the samples is not 0; return of how many, as room ends."""
-    cdef Inputs inputs = inputs_of(X, n_0)
+    cdef list holds = []
+    cdef Inputs inputs = inputs_of(X, n_0, holds)
     cdef Py_buffer view = look(records, 1, True)
     cdef Py_ssize_t* target = <Py_ssize_t*> address(
         "starts", starts, sizeof(Py_ssize_t), inputs.n + 1, True
@@ -451,16 +564,11 @@ def compress(
     return n
 
 
-def abort(team):
-    """Let those of the team that wait, or will, return: one of them never comes."""
-    abort_team(<Py_ssize_t*> address("team", team, sizeof(Py_ssize_t), TEAM_LENGTH, True))
-
-
 def all_finite(values):
     """Return whether no value is NaN or infinite."""
+    cdef list holds = kept("array", values)
     cdef Py_buffer view = look(values, 0)
     cdef bint result
-    refuse_stale("array", values)
     with nogil:
         result = kernels.finite(view.itemsize, view.len // view.itemsize, view.buf)
     return result

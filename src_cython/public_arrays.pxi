@@ -8,6 +8,10 @@
 
 from libc.stdlib cimport calloc, free, malloc
 
+cdef enum:
+    # Multiply-adds, some 20 microseconds: for less the GIL is kept, and so is all else in its place.
+    SHORT = 1 << 18
+
 
 cdef struct Memory:
     PyObject* owner  # the array whose memory was looked at last; NULL: none yet
@@ -85,6 +89,7 @@ cdef Few few_of(
 ) except *:
     """Return what kernels know of a network, with so many buffers for each layer and some more."""
     cdef Few few
+    refuse_itemsize(itemsize)
     memset(&few, 0, sizeof(few))
     few.itemsize = itemsize
     few.layers = layers_of(layout, &few.last)
@@ -92,6 +97,19 @@ cdef Few few_of(
     if few.held == NULL:
         raise MemoryError
     return few
+
+
+cdef bint is_short(const Few* few) noexcept:
+    """Whether the work on these samples is too little to release the GIL for."""
+    return few.n * n_params(few.layers, few.last) < SHORT
+
+
+cdef list all_kept(list arrays):
+    """Return what keeps the memory of all these where it is (``kept``)."""
+    cdef list holds = []
+    for array in arrays:
+        holds += kept("array", array)
+    return holds
 
 
 cdef void release(const Few* few, Py_ssize_t per_layer, Py_ssize_t more) noexcept:
@@ -124,6 +142,7 @@ def feedforward(
     cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
     cdef Memory last = Memory(NULL, 0, 0)
     cdef void* memory = NULL
+    cdef list holds
     cdef bint good
     few.x, few.n = view, 1
     try:
@@ -134,8 +153,12 @@ def feedforward(
         )
         if good:
             memory = scratch_for(&few, 1)
-            with nogil:
+            if is_short(&few):
                 good = kernels.few_forward(&few, view[1].buf)
+            else:
+                holds = all_kept([*biases, *weights, x, out])
+                with nogil:
+                    good = kernels.few_forward(&few, view[1].buf)
     finally:
         release(&few, 2, 2)
         free(memory)
@@ -165,6 +188,7 @@ def backprop(
     cdef Py_buffer* view
     cdef Memory last_x = Memory(NULL, 0, 0), last_y = last_x
     cdef void* memory = NULL
+    cdef list holds
     cdef bint good
     cdef int result = -1
     if type(pairs) is not list:
@@ -195,8 +219,14 @@ def backprop(
             view += 2
         if good:
             memory = scratch_for(&few, 2 * n)
-            with nogil:
+            if is_short(&few):
                 result = kernels.few_gradient(&few)
+            else:
+                holds = all_kept([*biases, *weights, *new_b, *new_w])
+                for pair in <list> pairs:
+                    holds += all_kept([*(<tuple> pair)])
+                with nogil:
+                    result = kernels.few_gradient(&few)
     finally:
         release(&few, 4, 2 * n)
         free(memory)
@@ -217,26 +247,39 @@ def pack(
     Return whether all could be read, and is finite if that is searched for.
     """
     cdef Few few
-    cdef Py_ssize_t i, last
+    cdef Py_ssize_t last
     cdef const Layer* layers = layers_of(layout, &last)
     cdef void* start = NULL
+    cdef list holds
     cdef bint good
     if block is not None:
         start = address("block", block, itemsize, n_params(layers, last), not back)
     few = few_of(layout, itemsize, 2, 0)
     try:
         good = hold_parameters(biases, weights, &few)
-        if good:
+        few.n = 1
+        if good and is_short(&few):
+            good = look_and_copy(&few, search, back, start)
+        elif good:
+            holds = all_kept([*biases, *weights])
             with nogil:
-                if search:
-                    for i in range(2 * few.last):
-                        good = good and kernels.finite(
-                            itemsize, few.held[i].len // itemsize, few.held[i].buf
-                        )
-                if start != NULL:
-                    kernels.pack(&few, back, start)
+                good = look_and_copy(&few, search, back, start)
     finally:
         release(&few, 2, 0)
+    return good
+
+
+cdef bint look_and_copy(const Few* few, bint search, bint back, void* start) noexcept nogil:
+    """Do what ``pack`` does, with all in hand."""
+    cdef Py_ssize_t i
+    cdef bint good = True
+    if search:
+        for i in range(2 * few.last):
+            good = good and kernels.finite(
+                few.itemsize, few.held[i].len // few.itemsize, few.held[i].buf
+            )
+    if start != NULL:
+        kernels.pack(few, back, start)
     return good
 
 

@@ -4,12 +4,18 @@ The gates in front of them let no such array through; but user code runs between
 core, and in other threads. What enters in one call is looked at together, in that call.
 """
 
+import array
+import threading
+import weakref
 from itertools import pairwise
+from mmap import mmap
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
-from fastbp import network2
+import fastbp
+from fastbp import gradients, network2
 from fastbp._dispatch import core
 
 pytestmark = pytest.mark.core
@@ -48,7 +54,6 @@ class Given:
         self.costs = np.zeros(N)
         self.rates = np.array([0, 0.5, 0.5, 0])
         self.moments = layout.state(2)
-        self.team = np.zeros(core.TEAM, np.intp)
         self.starts, self.new_starts = np.zeros((2, N + 1), np.intp)
         self.new_records = np.zeros(N * 2000, np.uint8)
         assert core.compress(self.X, N_0, 0, N, self.starts, self.new_records) == N
@@ -111,7 +116,6 @@ ENTRIES = {
         lambda g: core.compress(g.X, N_0, 0, N, g.new_starts, g.new_records),
         ["X"], ["new_starts"],
     ),
-    "abort": (lambda g: core.abort(g.team), [], ["team"]),
     "Run.gradient": (
         lambda g: g.run().gradient(g.grads, False, False, 1.0, g.norms),
         ["params", "table", "X", "Y", "order", "sample_weight"], ["scratch", "grads", "norms"],
@@ -272,8 +276,15 @@ NUMBERS = {
     "a position below 0": lambda g: core.train(
         g.params, g.grads, g.table, g.scratch, 1, g.X, g.Y, g.order, -1, 2, 0, 0.1, 1.0, 1.0
     ),
-    "a part too far": lambda g: g.train(None, None, None, 2, 2, g.team),
-    "threads without a team": lambda g: g.train(None, None, None, 0, 2, None),
+    "a team of one": lambda g: core.Team(1),
+    "a part that is not the team's": lambda g: core.Team(2).follow(2),
+    "the part of train itself": lambda g: core.Team(2).follow(0),
+    "scratch for fewer threads": lambda g: g.train(None, None, None, core.Team(2)),
+    "halves": lambda g: core.feedforward(g.table, 2, g.biases, g.weights, g.X[:1].T, g.out[:1].T),
+    "a block of halves": lambda g: core.pack(
+        g.table, 2, g.biases, g.weights, aligned(g.params.size, np.float16), False, False
+    ),
+    "scratch of nothing": lambda g: core.scratch_length(g.table, 0, 1, 2, 1),
     "records too far": lambda g: core.compress(g.X, N_0, 0, N + 1, g.starts, g.records),
     "scratch of two kinds for six": lambda g: g.run().hessian(g.direction, g.product, False),
     "columns too far": lambda g: core.columns((g.out,) * 3, 1, 3, 8, np.zeros(3, np.intp)),
@@ -316,7 +327,96 @@ VIEWS = {
     "a subclass between": lambda owner: np.asarray(owner.reshape(N, N_0).view(np.matrix)),
     "whole numbers": lambda owner: owner.view(np.int64).view(np.float64).reshape(N, N_0),
     "dates": lambda owner: owner.view("M8[s]").view(np.float64).reshape(N, N_0),
+    "a buffer": lambda owner: np.frombuffer(owner).reshape(N, N_0),
+    "strides": lambda owner: as_strided(owner, (N, N_0), (8 * N_0, 8)),
+    "a class with a base of its own": lambda owner: np.asarray(owner.view(Based)).reshape(N, N_0),
 }
+
+
+class Based(np.ndarray):
+    """An array with an attribute of the name that NumPy's own has."""
+
+    base = None
+
+
+OTHERS = {
+    "bytes": (bytearray, bytearray.clear),
+    "numbers": (lambda data: array.array("d", data), lambda owner: owner.__delitem__(slice(None))),
+    "a file": (lambda data: mapped(data), mmap.close),
+}
+
+
+def mapped(data):
+    file = mmap(-1, len(data))
+    file[:] = data
+    return file
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_memory_that_is_no_array_s(kind):
+    """What NumPy was told to use as an array's memory, and was given back since, is refused."""
+    make, free = OTHERS[kind]
+    owner = make(np.random.default_rng(0).random(N * N_0).tobytes())
+    given = Given(np.float64)
+    given.X = np.ndarray((N, N_0), np.float64, owner)
+    ENTRIES["forward"][0](given)
+    free(owner)
+    with pytest.raises(ValueError, match="X: expected an array in its memory"):
+        ENTRIES["forward"][0](given)
+
+
+LONG = {
+    "forward": lambda net, X, Y: net.feedforward(fastbp.Dataset(X, Y)),
+    "train": lambda net, X, Y: fastbp.train(net, (X, Y), epochs=1, evaluate=False),
+    "gradient": lambda net, X, Y: gradients.gradient(net, (X, Y)),
+}
+
+
+@pytest.mark.parametrize("name", ["X", "Y"])
+@pytest.mark.parametrize("call", LONG)
+def test_what_a_kernel_reads_is_held(call, name):
+    """While it computes, no other thread can resize the samples, whatever it asks of NumPy."""
+    rng = np.random.default_rng(0)
+    data = {"X": rng.random((200, 1000)), "Y": rng.random((200, 1000))}
+    net, refused, over = network2.Network([1000, 1000, 1000]), [], threading.Event()
+
+    def other():
+        while not over.wait(0.001):
+            if weakref.getweakrefcount(data[name]):
+                with pytest.raises(ValueError, match="cannot resize an array"):
+                    data[name].resize(1, refcheck=False)
+                refused.append(True)
+                return
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        LONG[call](net, data["X"], data["Y"])
+    finally:
+        over.set()
+        thread.join()
+    assert bool(refused) == ((call, name) != ("forward", "Y"))  # which is no kernel's matter
+
+
+def test_what_a_kernel_reads_of_a_network_is_held():
+    """Nor the weights, the biases or the sample, where that takes long enough for a change."""
+    net, x = network2.Network([2000, 2000]), np.ones((2000, 1))
+    for read in (net.weights[0], net.biases[0], x):
+        held, over = [], threading.Event()
+
+        def other(read=read, held=held, over=over):
+            while not over.is_set() and not held:
+                held.extend([True] * weakref.getweakrefcount(read))
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        for _ in range(1000):
+            net.feedforward(x)
+            if held:
+                break
+        over.set()
+        thread.join()
+        assert held
 
 
 @pytest.mark.filterwarnings("ignore:.*matrix subclass:PendingDeprecationWarning")
@@ -346,5 +446,5 @@ def test_what_owns_itself_may_be_resized():
     """A copy, and an owner in its place, are as good as before."""
     owner = np.random.default_rng(0).random((N, N_0))
     view = owner.view()
-    for array in (owner, view, owner.copy(), owner[2:], owner[::-1], owner.T):
-        core.refuse_stale("X", array)
+    for X in (owner, view, owner.copy(), owner[2:], owner[::-1], owner.T):
+        core.refuse_stale("X", X)

@@ -71,7 +71,7 @@ def test_writing_ends_where_room_does(dtype):
 )
 @CASES
 @pytest.mark.parametrize("decay", [1.0, 0.75])
-@pytest.mark.parametrize("parts", [1, 3] if core.TEAM else [1])
+@pytest.mark.parametrize("parts", [1, 3] if core.TEAMS else [1])
 def test_training_changes_no_bit(sizes, batch, decay, parts, dtype, of_inputs):
     """In random order, by threads too; X itself, which is NaN then, is not read."""
     X, Y = samples(sizes, 3 * batch + 5)

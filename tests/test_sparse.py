@@ -97,7 +97,7 @@ def test_outputs_are_the_same_bits(sizes, batch, dtype):
 
 
 @both_dtypes
-@pytest.mark.skipif(not core.TEAM, reason="this build computes with one thread")
+@pytest.mark.skipif(not core.TEAMS, reason="this build computes with one thread")
 @pytest.mark.parametrize("decay", [1.0, 0.75])
 @pytest.mark.parametrize("batch", [13, 90])
 def test_the_bits_do_not_depend_on_the_number_of_threads(batch, decay, dtype):

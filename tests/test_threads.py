@@ -1,6 +1,9 @@
 """Several threads on one mini-batch: the same bits, no thread too many, and none that hangs."""
 
 import threading
+import time
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from fastbp._dispatch import core
 from fastbp.functions import COSTS
 from fastbp.records import NONE
 
-pytestmark = pytest.mark.skipif(not core.TEAM, reason="this build computes with one thread")
+pytestmark = pytest.mark.skipif(not core.TEAMS, reason="this build computes with one thread")
 
 LARGE, BATCH = [64, 512, 512, 10], 128  # worth two threads
 
@@ -32,6 +35,13 @@ class Door:
         self._samples = rows, X, Y.astype(dtype), rng.permutation(n)
         self._step = batch, COSTS[cost], 0.7, decay
         self.n = n
+
+    def own_targets(self):
+        """Read the targets as a view of an array; return that."""
+        rows, X, Y, order = self._samples
+        owner = Y.copy()
+        self._samples = rows, X, owner.view(), order
+        return owner
 
     def arguments(self, parts, position=0, seconds=1e9):
         """Return what all of so many threads give to the core."""
@@ -176,22 +186,54 @@ class LateError(Exception):
     """What keeps a thread from entering the core."""
 
 
+class Team:
+    """A team of which one never comes to where all meet."""
+
+    def __init__(self, absent, parts):
+        self.absent, self.team = absent, core.Team(parts)
+        self.abort = self.team.abort
+
+    def follow(self, part):
+        if part == self.absent:
+            raise LateError
+        self.team.follow(part)
+
+
 @pytest.mark.parametrize("parts", [2, 3])
 @pytest.mark.parametrize("absent", [0, 1])
-def test_those_who_wait_for_one_that_never_comes_return(absent, parts):
+def test_those_who_wait_for_one_that_never_comes_return(absent, parts, monkeypatch):
     """An exception before a thread enters is raised, ends all, and nothing has changed."""
     door, before = Door(LARGE, 500, BATCH, np.float64), threading.enumerate()
     params, reached = door.params.tobytes(), []
+    monkeypatch.setattr(_threads, "core", SimpleNamespace(Team=partial(Team, absent)))
 
     def train(*arguments):
-        if arguments[-3] == absent:
+        *arguments, late = arguments
+        if absent == 0:
             raise LateError
-        reached.append(core.train(*arguments))
+        reached.append(core.train(*arguments, late.team))
         return reached[-1]
 
     with pytest.raises(LateError):
         _threads.enter(parts, train, *door.arguments(parts))
-    assert reached == [0] * (parts - 1)
+    assert reached == [0] * absent
+    assert threading.enumerate() == before
+    assert door.params.tobytes() == params
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_what_a_team_reads_is_looked_at_once_it_is_together(parts):
+    """What a signal handler does while the others wait reaches none of them."""
+    door, before = Door(LARGE, 500, BATCH, np.float64), threading.enumerate()
+    params, owner = door.params.tobytes(), door.own_targets()
+
+    def train(*arguments):  # the others are there already
+        time.sleep(0.05)
+        owner.resize(1, refcheck=False)
+        return core.train(*arguments)
+
+    with pytest.raises(ValueError, match=r"^Y: expected an array in its memory"):
+        _threads.enter(parts, train, *door.arguments(parts))
     assert threading.enumerate() == before
     assert door.params.tobytes() == params
 

@@ -355,7 +355,7 @@ def seeded_runs(n_threads):
     return total.hexdigest()
 
 
-@pytest.mark.skipif(not core.TEAM, reason="this build computes with one thread")
+@pytest.mark.skipif(not core.TEAMS, reason="this build computes with one thread")
 def test_a_seed_has_the_same_bits_in_every_process_and_with_any_number_of_threads(monkeypatch):
     """1, 2, 3 and 7 threads, each in a process of its own, and twice in this one."""
     monkeypatch.setattr(_threads, "_WORK", 1e6)

@@ -124,9 +124,7 @@ def team_aborted():
     Y = np.eye(SIZES[-1])[data.Y]
 
     def train(*arguments):
-        if arguments[-3] == 1:
-            raise LookupError
-        return core.train(*arguments)
+        raise LookupError
 
     for _ in range(20):
         try:
