@@ -463,7 +463,7 @@ class _Watch:
     ) -> None:
         self._of, self._n, self._early, self._terms = of, n, early, terms
         self._stochastic = of.solver != "lbfgs"
-        self.best = net.biases, net.weights
+        self._keep(net)
         of.n_iter_ = 0
 
     def __call__(self, net: Any, history: Any) -> bool:
@@ -492,6 +492,10 @@ class _Watch:
         of.validation_scores_.append(float("nan"))
         of.validation_loss_curve_.append(float("nan"))
 
+    def _keep(self, net: Any) -> None:
+        """Note the best parameters; a callback of the user's may change the network's in place."""
+        self.best = [b.copy() for b in net.biases], [w.copy() for w in net.weights]
+
     def _over(self, net: Any) -> bool:
         of = self._of
         if self._early:
@@ -499,7 +503,7 @@ class _Watch:
             better, enough = now > before, not now < before + of.tol
             if better:
                 of.best_validation_score_ = now
-                self.best = net.biases, net.weights  # training rebinds: these stay
+                self._keep(net)
         else:
             before = np.inf if of.best_loss_ is None else of.best_loss_
             better, enough = of.loss_ < before, not of.loss_ > before - of.tol

@@ -25,7 +25,8 @@ class Checkpoint:
     """Where ``train`` keeps its state, and how often: after each ``every`` epochs and the last.
 
     Where the file is there already, the run goes on from it, and ends with the same bits as one
-    that was never interrupted; of the options only ``epochs`` may have changed. The file is
+    that was never interrupted; of the options only ``epochs`` may have changed, and what is counted
+    after each epoch (``evaluate``, ``validation``, ``score``). The file is
     replaced as a whole; it is a container, by whatever name, and a bad one a ``FormatError``.
     """
 
@@ -66,7 +67,8 @@ class Snapshot:
             arrays |= storage.layers(*self.best, "best.")
         others = {}
         for key, values in self.history.items():
-            if values and all(isinstance(value, Real) for value in values):
+            numbers = isinstance(values, list) and all(isinstance(v, Real) for v in values)
+            if numbers and values:
                 arrays[f"history.{key}"] = np.array(values, np.float64)
             else:  # a callback's, or an empty list
                 others[key] = values
@@ -87,7 +89,8 @@ class Snapshot:
         if not isinstance(before, dict):
             raise FormatError(text(where, "a checkpoint of fastbp.train", "one without its run"))
         for name, value in run.items():
-            if before.get(name) != value:
+            # A file of fastbp 0.1 does not say how its run would be stopped.
+            if before.get(name) != value and (name in before or name != "early_stopping"):
                 expected = f"{name} {shown(before.get(name))}, as the run in this file has"
                 raise ValueError(text(where, expected, shown(value), "another path begins anew"))
 
@@ -131,6 +134,8 @@ def _history(arrays: storage.Arrays, others: Any, stopped: Any) -> History:
         values = history[key]
         if not isinstance(values, list) or not all(type(value) is float for value in values):
             raise ValueError(text(f"history: {key}", "a list of numbers", "something else"))
+    for key in KEYS:
+        values = history[key]
         always = key in ("cost", "eta", "seconds")
         if len(values) != history.epochs and (values or always):
             raise ValueError(text(f"history: {key}", f"{history.epochs} values", len(values)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +24,8 @@ class History(dict[str, list[Any]]):
     step); ``validation_cost``, ``validation_accuracy``,
     ``validation_score``: of the validation data, without penalties, the last as ``train`` was
     told; ``eta``: the learning rate; ``seconds``: since the start. Accuracies are fractions, and
-    counted where there are classes. What is not counted is an empty list.
+    counted where there are classes. What is not counted is an empty list; NaN stands for the epochs
+    before a run that went on with more to count, and for those after one that went on with less.
 
     Attributes
     ----------
@@ -47,6 +49,15 @@ class History(dict[str, list[Any]]):
     def epochs(self) -> int:
         """How many there have been."""
         return len(self["eta"])
+
+    def note(self, values: dict[str, float]) -> None:
+        """Append what an epoch was like."""
+        before = self.epochs
+        for key in KEYS:
+            if key in values or self.get(key):
+                series = self.setdefault(key, [])
+                series += [math.nan] * (before - len(series))
+                series.append(values.get(key, math.nan))
 
     @property
     def best_epoch(self) -> int | None:
@@ -80,18 +91,25 @@ class EarlyStopping:
             expected = "'validation' or 'cost'"
             raise ValueError(text("EarlyStopping.monitor", expected, shown(self.monitor)))
 
-    def scores(self, history: History) -> list[float]:
-        """Return the score of each epoch, the higher the better."""
-        return scores(history, self.monitor)
+
+class Watch:
+    """What early stopping has seen of a run so far."""
+
+    def __init__(self, early: EarlyStopping, history: History) -> None:
+        self._early, self._best, self._since = early, -math.inf, 0
+        for score in scores(history, early.monitor):
+            self._see(score)
 
     def improved(self, history: History) -> bool:
-        """Whether the last epoch is the best."""
-        values = self.scores(history)
-        return best(values) == len(values) - 1
+        """Look at the epoch that has been noted last; return whether it is the best."""
+        return self._see(scores(history, self._early.monitor, last=True)[-1])
 
-    def over(self, history: History) -> bool:
+    def over(self) -> bool:
         """Whether it is time to stop."""
-        most, since = float("-inf"), 0
-        for score in self.scores(history):
-            most, since = (score, 0) if score > most + self.least else (max(most, score), since + 1)
-        return since >= self.epochs
+        return self._since >= self._early.epochs
+
+    def _see(self, score: float) -> bool:
+        better = score > self._best  # never, of NaN
+        self._since = 0 if score > self._best + self._early.least else self._since + 1
+        self._best = max(self._best, score)  # never NaN: that is not above
+        return better

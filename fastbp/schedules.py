@@ -71,11 +71,17 @@ def best(values: Sequence[float]) -> int | None:
     return place
 
 
-def scores(history: Mapping[str, Any], monitor: str = "validation") -> list[float]:
-    """Return the score of each epoch, the higher the better: the validation's, or -cost."""
+def scores(
+    history: Mapping[str, Any], monitor: str = "validation", *, last: bool = False
+) -> list[float]:
+    """Return the score of each epoch, the higher the better: the validation's, or -cost.
+
+    ``last`` asks for that of the last epoch alone.
+    """
+    which = slice(-1, None) if last else slice(None)
     if monitor == "cost":
-        return [-cost for cost in history["cost"]]
+        return [-cost for cost in history["cost"][which]]
     for judged in ("validation_score", "validation_accuracy"):
         if history.get(judged):
-            return list(history[judged])
-    return [-cost for cost in history.get("validation_cost", [])]
+            return list(history[judged][which])
+    return [-cost for cost in history.get("validation_cost", [])[which]]

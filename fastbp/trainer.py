@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from fastbp import _checks, optimizers, quasi_newton, training
 from fastbp._dispatch import core
 from fastbp._model import Model
 from fastbp.checkpoint import Checkpoint, Snapshot
-from fastbp.history import EarlyStopping, History
+from fastbp.history import EarlyStopping, History, Watch
 from fastbp.objective import Blocks, Objective, Score
 from fastbp.optimizers import LBFGS, AdamW, Optimizer, State
 from fastbp.parameters import Layout
@@ -56,6 +56,7 @@ class Trainer:
         """Go on until there have been so many epochs, or to an earlier end."""
         history, done = self.history, self.history.epochs
         history.monitor = "validation" if self.early is None else self.early.monitor
+        self.watch = None if self.early is None else Watch(self.early, history)
         self.started = time.perf_counter() - (history["seconds"][-1] if done else 0.0)
         if done and self._over():
             pass  # the file holds a run that has ended
@@ -130,26 +131,25 @@ class Trainer:
         ``cost`` is that of the training data with its penalties, where it is known.
         """
         history, net, objective = self.history, self.net, self.objective
-        history["eta"].append(eta)
         layout, biases, weights = net._checked()
         layout.refuse_other(objective.layout)
         if self.evaluate or self.validation is not None:
             block = objective.layout.pack(biases, weights)
+        noted: dict[str, Any] = {"eta": eta, "cost": cost}
         if self.evaluate:
-            cost, accuracy = objective.judge(block, objective.data, objective.weights)
-            cost += objective.penalty(weights, self._steps)
-            if accuracy is not None:
-                history["accuracy"].append(accuracy)
-        history["cost"].append(cost)
+            cost, noted["accuracy"] = objective.judge(block, objective.data, objective.weights)
+            noted["cost"] = cost + objective.penalty(weights, self._steps)
         if self.validation is not None:
-            cost, value = objective.judge(block, self.validation, None, self.score)
-            history["validation_cost"].append(cost)
-            if value is not None:
-                judged = "validation_accuracy" if self.score is None else "validation_score"
-                history[judged].append(value)
-        history["seconds"].append(time.perf_counter() - self.started)
-        if self.early is not None and self.early.restore_best and self.early.improved(history):
-            self.best = biases, weights  # training rebinds: these stay as they are
+            judged = "validation_accuracy" if self.score is None else "validation_score"
+            noted["validation_cost"], noted[judged] = objective.judge(
+                block, self.validation, None, self.score
+            )
+        noted["seconds"] = time.perf_counter() - self.started
+        history.note({key: value for key, value in noted.items() if value is not None})
+        better = self.watch is not None and self.watch.improved(history)
+        if better and self.early is not None and self.early.restore_best:
+            # Copies: a callback may change these in place.
+            self.best = [b.copy() for b in biases], [w.copy() for w in weights]
         called = [callback(net, history) for callback in self.callbacks]
         net._layout().refuse_other(objective.layout)
         if self.bar is not None:
@@ -169,7 +169,7 @@ class Trainer:
 
     def _over(self) -> bool:
         history = self.history
-        if history.stopped == "epochs" and self.early is not None and self.early.over(history):
+        if history.stopped == "epochs" and self.watch is not None and self.watch.over():
             history.stopped = "early stopping"
         return history.stopped != "epochs"
 
@@ -227,5 +227,6 @@ class Trainer:
             "penalties": [objective.l1, objective.l2, objective.alpha],
             "shuffle": bool(self.shuffle),
             "dropout": None if self.rates is None else self.rates.tolist(),
+            "early_stopping": None if self.early is None else asdict(self.early),
             "clip_norm": None if self.max_norm == np.inf else self.max_norm,
         }

@@ -492,6 +492,20 @@ def test_validation_data_of_ones_own(kind):
             kind(max_iter=1).fit(X, Y, validation_data=bad)
 
 
+@both
+def test_the_best_parameters_are_those_that_were_scored(kind):
+    """Not what a callback makes of them afterwards."""
+    scored = []
+
+    def spoil(net, history):
+        scored.append(net.weights[0].copy())
+        net.weights[0] = np.zeros_like(net.weights[0])
+        net.biases[0] *= 0.0
+
+    model = kind(early_stopping=True, max_iter=5, random_state=0, callbacks=[spoil]).fit(X, Y)
+    assert (model.coefs_[0] == scored[int(np.argmax(model.validation_scores_))].T).all()
+
+
 def test_a_validation_class_that_is_not_known():
     """Validation data with a class of its own is an error, not another class."""
     with pytest.raises(ValueError, match="classes not in"):

@@ -852,7 +852,10 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run.safetensors")
     trained(data, checkpoint=keep)
     before = (tmp_path / "run.safetensors").read_bytes()
-    for options in ({"l2": 0.5}, {"mini_batch_size": 8}, {"optimizer": "sgd"}, {"dropout": 0.1}):
+    for options in (
+        {"l2": 0.5}, {"mini_batch_size": 8}, {"optimizer": "sgd"}, {"dropout": 0.1},
+        {"early_stopping": 3, "validation": data_of([4, 3], 40, 9)},  # whose best is not in the file
+    ):  # fmt: skip
         with pytest.raises(
             ValueError, match=r"run.safetensors: expected .*, as the run in this file"
         ):
@@ -863,6 +866,38 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         trained(data, checkpoint=keep)
 
 
+def test_a_run_that_goes_on_with_more_to_count(tmp_path):
+    """NaN stands for epochs in which a quantity was not counted; the file can be gone on with."""
+    data, keep = data_of([4, 3], 50), fastbp.Checkpoint(tmp_path / "run")
+    validation = data_of([4, 3], 40, 9)
+    trained(data, epochs=3, checkpoint=keep)
+    trained(data, epochs=5, checkpoint=keep, validation=validation)
+    _, history = trained(data, epochs=6, checkpoint=keep, evaluate=False)
+    _, once_more = trained(data, epochs=6, checkpoint=keep)
+    np.testing.assert_equal(once_more, history)
+    cost = np.array(history["validation_cost"])
+    assert np.isfinite(cost).tolist() == [False] * 3 + [True] * 2 + [False]
+    assert np.isfinite(history["accuracy"]).tolist() == [True] * 5 + [False]
+    assert np.isfinite(history["cost"]).all()
+    assert history.best_epoch == int(np.nanargmax(history["validation_accuracy"]))
+
+
+def test_the_best_parameters_are_those_that_were_judged():
+    """Not what a callback makes of them afterwards, in place."""
+    judged = []
+
+    def spoil(net, history):
+        judged.append(flat(net.biases, net.weights).copy())
+        net.weights[0][:] = 0
+        net.weights[1] *= 0.0
+
+    data, validation = data_of([4, 3], 50), data_of([4, 3], 40, 9)
+    theta, history = trained(
+        data, epochs=6, validation=validation, early_stopping=9, callbacks=[spoil]
+    )
+    assert (theta == judged[history.best_epoch]).all()
+
+
 def test_a_long_run_with_everything_fits_its_file(tmp_path):
     """Thousands of epochs, a callback's own lists and an infinite cost come back."""
     data, keep = data_of([2, 1], 1), fastbp.Checkpoint(tmp_path / "run", every=10**6)
@@ -870,6 +905,7 @@ def test_a_long_run_with_everything_fits_its_file(tmp_path):
     def note(net, history):
         history.setdefault("own", []).append(history.epochs)
         history.setdefault("words", ["a", None])
+        history["now"] = history.epochs
         history["cost"][-1] = np.inf
 
     options = {"callbacks": [note], "optimizer": "adam", "random_state": 0}
@@ -899,6 +935,8 @@ def test_a_checkpoint_that_lacks_something_is_refused(name, tmp_path):
     files = [({}, {name: None}), ({}, {name: array[:-1]}), ({}, {"more": array})]
     files += [({}, {name: array[None]}), ({"run": None}, {}), ({"seed": "x"}, {})]
     files += [({"seed": None}, {}), ({"history": []}, {}), ({"stopped": 1}, {})]
+    files += [({}, {"history.eta": np.array(1.0)}), ({"history": {"validation_score": 1.0}}, {})]
+    files += [({}, {"history.cost": None, "history.eta": None})]
     # Numbers that would fail, or make the run fail, after the first step.
     files += [({"seed": seed}, {}) for seed in (2**64, -1, 1.0, True, 10**4000)]
     for key in ("weights.0", "best.biases.1", "moments.0.weights.1"):

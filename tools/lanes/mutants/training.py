@@ -327,11 +327,11 @@ BUGS = {
     ),
     "the last parameters count as the best": (
         "fastbp/trainer.py",
-        [("self.early.restore_best and self.early.improved(history):", "self.early.restore_best:")],
+        [("if better and self.early", "if self.early")],
     ),
     "early stopping never stops": (
         "fastbp/trainer.py",
-        [("self.early is not None and self.early.over(history):", "False:")],
+        [("self.watch is not None and self.watch.over():", "False:")],
     ),
     "a callback cannot end the run": (
         "fastbp/trainer.py",
