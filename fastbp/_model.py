@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import threading
@@ -9,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from operator import attrgetter
+from types import MemberDescriptorType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -390,6 +392,19 @@ class Model:
         """Whether it is a user's function that takes the samples."""
         return self._shipped.overridden(self, "update_mini_batch", "backprop")
 
+    def _compiled_run(self) -> str | None:
+        """Return the cost that the core may descend for whole epochs; None if it must not.
+
+        Each step is told where a user's class says what it is to set weights or biases.
+        """
+        cls = type(self)
+        own = (inspect.getattr_static(cls, name, None) for name in ("weights", "biases"))
+        told = cls.__setattr__ is not object.__setattr__ or any(
+            hasattr(type(value), "__set__") and type(value) is not MemberDescriptorType
+            for value in own
+        )
+        return None if told else self._compiled_cost("update_mini_batch")
+
     def _pairs(
         self, data: Any, where: str, own: bool, *, check_finite: bool = True
     ) -> list[samples.Pair]:
@@ -448,7 +463,7 @@ class Model:
             decay=decay,
             options=training.clipping(max_norm),
         )
-        self._commit(*layout.unpack(block))
+        self._publish(layout, block)
 
     def _small_step(
         self,
@@ -508,6 +523,11 @@ class Model:
             return None
         generator = self._generator
         return books if generator is None else lambda: generator.shuffle
+
+    def _publish(self, layout: parameters.Layout, block: NDArray[Any]) -> None:
+        """Commit a block, unless a signal handler has made the network another meanwhile."""
+        self._layout().refuse_other(layout)
+        self._commit(*layout.unpack(block))
 
     def _commit(self, biases: Arrays, weights: Arrays) -> None:
         """Publish a new state; arrays taken earlier keep their values."""

@@ -184,13 +184,17 @@ def _moments(state: Any, optimizer: Optimizer | LBFGS, layout: Layout) -> NDArra
     """Return the optimizer's memory, from the state or zeros."""
     if not isinstance(state, State):
         raise TypeError(text("state", "optimizers.State()", shown(state)))
+    for name in ("updates", "samples"):
+        if _checks.integer(getattr(state, name), f"state.{name}", 0) >= 2**62:
+            raise ValueError(text(f"state.{name}", "a number below 2**62", getattr(state, name)))
     if not optimizer.blocks:
         return None
     moments = layout.state(optimizer.blocks)
     if state.moments is not None:
-        if state.moments.shape != moments.shape:
+        got = np.shape(state.moments)
+        if got != moments.shape:
             expected = "the memory of this network's and optimizer's own run"
-            raise ValueError(text("state", expected, f"{state.moments.size} numbers"))
+            raise ValueError(text("state", expected, f"shape {got}"))
         moments[:] = state.moments
     return moments
 

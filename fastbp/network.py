@@ -144,7 +144,7 @@ class Network(Model):
                 mini_batch_size=mini_batch_size,
                 eta=lambda epoch: eta,
                 l2=0.0,
-                cost=lambda: self._compiled_cost("update_mini_batch"),
+                cost=self._compiled_run,
                 own_samples=self._own_samples,
                 step=lambda mini_batch, _n: self.update_mini_batch(mini_batch, eta),
                 check_finite=check_finite,

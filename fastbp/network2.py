@@ -331,7 +331,7 @@ class Network(Model):
                 mini_batch_size=mini_batch_size,
                 eta=lambda epoch: eta,
                 l2=lmbda / max(len(training_list), 1),
-                cost=lambda: self._compiled_cost("update_mini_batch"),
+                cost=self._compiled_run,
                 own_samples=self._own_samples,
                 step=lambda mini_batch, n: self.update_mini_batch(
                     mini_batch, eta, lmbda, n, **options
@@ -470,7 +470,10 @@ class Network(Model):
                 cost = fn(A, Y) / n
             if not np.isfinite(cost):  # a user's own, or a sum of samples beyond float64
                 cost = sum(fn(a[:, None], y[:, None]) / n for a, y in zip(A, Y, strict=True))
-        return float(cost + 0.5 * (lmbda / n) * sum(np.linalg.norm(w) ** 2 for w in weights))
+        if np.size(cost) != 1:
+            raise ValueError(text("cost.fn(a, y)", "a number", f"shape {np.shape(cost)}"))
+        decay = 0.5 * (lmbda / n) * sum(np.linalg.norm(w) ** 2 for w in weights)
+        return float(np.asarray(cost).item() + decay)
 
     def save(self, filename: str | PathLike[str]) -> None:
         """Write the network to ``filename``, for ``load``; it is replaced as a whole, or not.

@@ -362,7 +362,13 @@ def _columns(
         rows = np.empty((n, size), _checks.FLOAT64 if at is None else first.dtype)
         if at is None or _places(values, size, rows) is None:
             shaped = [_shaped(value, size, kind, where(i)) for i, value in enumerate(values)]
-            rows = np.concatenate(shaped).reshape(n, size)
+            rows = np.concatenate(shaped)
+            if rows.size != n * size:  # a value's own code has changed those before it
+                hint = "they were changed in the midst of a call"
+                raise ValueError(
+                    text(where(0), f"{n} columns of {size}", f"{rows.size} numbers", hint)
+                )
+            rows = rows.reshape(n, size)
     if check_finite:
         _refuse_not_finite(rows, lambda i, k: f"{where(i)}[{k}]")
     return rows

@@ -27,7 +27,7 @@ class Trainable(Protocol):
 
     def _layout(self) -> Layout: ...
     def _checked(self, *, finite: bool) -> tuple[Layout, Arrays, Arrays]: ...
-    def _commit(self, biases: Arrays, weights: Arrays) -> None: ...
+    def _publish(self, layout: Layout, block: NDArray[Any]) -> None: ...
 
 
 def run(
@@ -110,7 +110,7 @@ def run(
                     compressed=fitted.compressed,
                 )
             finally:
-                net._commit(*layout.unpack(block))
+                net._publish(layout, block)
             reported = fitted.data
         if after_epoch(epoch, reported):
             break

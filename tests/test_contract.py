@@ -696,6 +696,27 @@ def test_own_cost_is_called_and_its_result_used(book2, kind, monkeypatch, capsys
     assert (got[1][2] != plain[1][2]) or not np.array_equal(got[0][0], plain[0][0])
 
 
+@pytest.mark.parametrize("own", [None, "feedforward"])
+def test_an_own_cost_may_return_an_array_of_one_number(own, monkeypatch):
+    """As ``np.dot`` of two columns does; an array of several is refused."""
+
+    class Cost(network2.QuadraticCost):
+        @staticmethod
+        def fn(a, y):
+            return 0.5 * np.dot((a - y).T, a - y)
+
+    net = start(network2.Network, Cost)
+    if own is not None:
+        net.feedforward = net.feedforward
+    plain = start(network2.Network, network2.QuadraticCost).total_cost(samples(), 0.5)
+    got = net.total_cost(samples(), 0.5)
+    assert type(got) is float
+    assert got == pytest.approx(plain)
+    monkeypatch.setattr(Cost, "fn", lambda a, y: (a - y) ** 2)
+    with pytest.raises(ValueError, match=r"^cost.fn\(a, y\): expected a number, got shape \("):
+        net.total_cost(samples(), 0.5)
+
+
 @pytest.mark.parametrize("name", ["QuadraticCost", "CrossEntropyCost"])
 @pytest.mark.parametrize("made", [False, True])
 def test_cost_may_be_class_or_instance(book2, name, made, tmp_path, capsys):
@@ -1178,6 +1199,28 @@ def test_an_own_setattr_is_told(book):
     seen.clear()
     step(net, samples())
     assert seen == ["weights", "biases"]
+    seen.clear()
+    net.SGD(samples(), 2, 5, 0.5)
+    assert seen == ["weights", "biases"] * 4
+
+
+@pytest.mark.parametrize("when", ["weights", "biases"])
+def test_an_own_property_is_set_after_each_mini_batch(book, when):
+    """A property that changes what is set, as a bound on each weight does, acts on each step."""
+
+    def bounded(module):
+        def set_to(net, values):
+            net.times = getattr(net, "times", 0) + 1
+            net.bounded = [np.clip(value, -0.1, 0.1) for value in values]
+
+        return type("Own", (module.Network,), {when: property(lambda net: net.bounded, set_to)})
+
+    both = start(bounded(SPECIFICATION[book])), start(bounded(book))
+    for net in both:
+        random.seed(1)
+        train(net, samples(), test=labelled())
+    assert both[0].times == both[1].times > 3
+    assert_close(parameters(both[1]), parameters(both[0]))
 
 
 class Slotted:

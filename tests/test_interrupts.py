@@ -122,6 +122,36 @@ def test_ctrl_c_within_one_giant_mini_batch_leaves_the_state_before_it(method, m
 
 
 @each_class
+@pytest.mark.parametrize("method", ["SGD", "update_mini_batch"])
+def test_a_handler_that_makes_the_network_another(method, module):
+    """What it sets stays, and the call that it came in the midst of says so."""
+    data, sizes = samples(60_000, 20, 10), [20, 500, 10]
+    net, other = module.Network(sizes, random_state=1), module.Network([20, 5, 4], random_state=1)
+    came = threading.Event()
+
+    def handler(*_):
+        net.sizes, net.weights, net.biases = other.sizes, other.weights, other.biases
+        came.set()
+
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    calls = {
+        "SGD": lambda: net.SGD(data, 1, 10, 0.1, verbose=False),
+        "update_mini_batch": lambda: update(net, data, 0.1, len(data)),
+    }
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        timer.start()
+        with pytest.raises(ValueError, match=r"net: sizes: expected .*, as at first, got"):
+            calls[method]()
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
+    assert came.is_set()
+    assert net.weights is other.weights
+    assert net.sizes == [20, 5, 4]
+
+
+@each_class
 def test_ctrl_c_between_a_users_mini_batches_leaves_a_whole_number(module):
     """Through an overridden ``backprop``, too, the state is that after k mini-batches."""
     data = samples(20_000, 20, 10)

@@ -854,7 +854,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     before = (tmp_path / "run.safetensors").read_bytes()
     for options in (
         {"l2": 0.5}, {"mini_batch_size": 8}, {"optimizer": "sgd"}, {"dropout": 0.1},
-        {"early_stopping": 3, "validation": data_of([4, 3], 40, 9)},  # whose best is not in the file
+        {"early_stopping": 3, "validation": data_of([4, 3], 40, 9)},  # the best is not in the file
     ):  # fmt: skip
         with pytest.raises(
             ValueError, match=r"run.safetensors: expected .*, as the run in this file"
@@ -997,6 +997,8 @@ def test_a_seed_of_any_size(seed, tmp_path):
     {"alpha": -1}, {"optimizer": "adamw", "alpha": 0.1}, {"shuffle": "yes"}, {"state": 3},
     {"score": "best"}, {"evaluate": 1},
     {"shuffle": random.shuffle, "checkpoint": fastbp.Checkpoint("nowhere.npz")},
+    {"state": optimizers.State(updates=-1)}, {"state": optimizers.State(samples=2**62)},
+    {"state": optimizers.State(moments="abc")},
     {"state": optimizers.State(), "checkpoint": fastbp.Checkpoint("nowhere.npz")},
 ])  # fmt: skip
 def test_bad_options_change_nothing(options):

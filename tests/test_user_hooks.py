@@ -620,3 +620,17 @@ def test_code_that_runs_between_two_entries(name, change, watched, tmp_path):
 
         watched(after)
         judge(partial(CALLS[name], scene), scene)
+
+
+def test_a_sample_whose_code_changes_those_before_it():
+    """The gate reads a list pair by pair: the first may be another when the last has been read."""
+    first = np.ones((SIZES[0], 1))
+
+    class Late:
+        def __array__(self, dtype=None, copy=None):
+            first.resize((1, 1), refcheck=False)
+            return np.ones((SIZES[0], 1))
+
+    net, y = network2.Network(SIZES), np.ones((SIZES[-1], 1))
+    with pytest.raises(ValueError, match=r"^data\[0\]\[0\]: expected 2 columns of .*, got "):
+        net.total_cost([(first, y), (Late(), y)], 0.0)

@@ -53,17 +53,18 @@ class Network:
 
     def default_weight_initializer(self):
         """Draw biases from N(0, 1) and weights from N(0, 1 / n_in)."""
-        self._draw()
-        self.weights = [w / np.sqrt(w.shape[1]) for w in self.weights]
+        randn = self._randn()
+        self.biases = [randn(n_out, 1) for n_out in self.sizes[1:]]
+        self.weights = [randn(n_out, n_in) / np.sqrt(n_in) for n_in, n_out in pairwise(self.sizes)]
 
     def large_weight_initializer(self):
         """Draw biases and weights from N(0, 1), as chapter 1 does."""
-        self._draw()
-
-    def _draw(self):
-        randn = np.random.randn if self._generator is None else _randn(self._generator)
+        randn = self._randn()
         self.biases = [randn(n_out, 1) for n_out in self.sizes[1:]]
         self.weights = [randn(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
+
+    def _randn(self):
+        return np.random.randn if self._generator is None else _randn(self._generator)
 
     def feedforward(self, a):
         """Return the output activations for the input column (or columns) ``a``."""
