@@ -4,6 +4,7 @@ import csv
 import math
 import os
 import re
+import sys
 import zipfile
 from array import array
 from collections import Counter
@@ -398,6 +399,10 @@ def _npz_labels(y: NDArray[Any], n: int, where: str) -> list[Label]:
             raise InputError(text(f"{where}[{i}]", "a class, an integer or a word", y[i]))
     elif y.dtype.kind not in "biuU":
         raise InputError(text(where, "classes, integers or words", f"dtype {y.dtype}"))
+    elif y.dtype.kind == "U" and y.itemsize:
+        codes = np.ascontiguousarray(y, y.dtype.newbyteorder("=")).view(np.uint32)
+        if (highest := int(codes.max(initial=0))) > sys.maxunicode:
+            raise InputError(text(where, "words", f"a character numbered {highest}"))
     labels: list[Label] = (y if y.dtype.kind in "uU" else y.astype(np.int64)).tolist()
     for i, label in enumerate(labels):
         if isinstance(label, str):

@@ -855,6 +855,10 @@ NPZ = {
     "half": ({"X": np.zeros((2, 2)), "y": np.array([0, 0.5])}, ["y[1]", "0.5"]),
     "nan among words": ({"X": np.zeros((2, 2)), "y": np.array(["a", "nan"])}, ["y[1]", "'nan'"]),
     "dates": ({"X": np.zeros((2, 2)), "y": np.array([0, 1], "M8[s]")}, ["y", "datetime"]),
+    "no characters": (
+        {"X": np.zeros((2, 2)), "y": np.array([97, 2**21], ">u4").view(">U1")},
+        ["y", "2097152"],
+    ),
     "one class": ({"X": np.zeros((9, 2)), "y": np.zeros(9)}, ["2 classes"]),
 }
 
