@@ -148,9 +148,11 @@ class Model:
             random_state = np.random.default_rng(_checks.random_state(random_state))
         self.num_layers = len(checked)
         self.sizes = sizes
-        self.dtype = dtype
         self._given = (sizes, checked)
-        self._generator = random_state
+        if dtype != self.dtype:  # vars(net) holds little beside what the book's has
+            self.dtype = dtype
+        if random_state is not self._generator:
+            self._generator = random_state
 
     def _draw(self, *, scaled: bool = False) -> None:
         """Draw all biases, then all weights, from N(0, 1), as the book does.
@@ -236,10 +238,17 @@ class Model:
         """Biases and weights, both of one moment."""
         return _BOTH(self)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self).copy()  # at once: another thread may publish
+    def __getstate__(self) -> Any:
+        state: Any = super().__getstate__()
+        own = vars(self).copy()  # at once: another thread may publish
+        return (own, state[1]) if isinstance(state, tuple) else own  # a subclass's slots
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Any) -> None:
+        slots: dict[str, Any] = {}
+        if isinstance(state, tuple):
+            state, slots = state
+        for name, value in slots.items():
+            setattr(self, name, value)
         state = state.copy()
         if "_parameters" in state:  # pickled by fastbp 0.1, which kept both lists in one tuple
             state["biases"], state["weights"] = state.pop("_parameters")
@@ -533,7 +542,8 @@ class Model:
         """Publish a new state; arrays taken earlier keep their values."""
         cls, own = type(self), vars(self)
         before = own.get("biases"), own.get("weights")  # whose end may run code: not within
-        plain = None not in before or not (hasattr(cls, "biases") or hasattr(cls, "weights"))
+        kept = all(arrays is not None for arrays in before)
+        plain = kept or not (hasattr(cls, "biases") or hasattr(cls, "weights"))
         if plain and cls.__setattr__ is object.__setattr__:
             own.update(biases=biases, weights=weights)  # one step, for readers in other threads
             if self.biases is biases and self.weights is weights:

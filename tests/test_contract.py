@@ -1223,6 +1223,29 @@ def test_an_own_property_is_set_after_each_mini_batch(book, when):
     assert_close(parameters(both[1]), parameters(both[0]))
 
 
+def test_slots_of_a_subclass_are_copied(book):
+    """They are, and what comes back trains, whatever takes the copy."""
+    net = start(type("Own", (book.Network,), {"__slots__": ("extra",)}))
+    net.extra = [1]
+    again = copy.deepcopy(net)
+    assert again.extra == [1]
+    assert again.extra is not net.extra
+    step(again, samples())
+
+
+def test_weights_may_be_an_array_of_arrays(book):
+    """An object array serves as a list does, and training makes it one."""
+    net, plain = start(book.Network), start(book.Network)
+    both = np.array([[None] * len(net.weights)] * 2)
+    both[0], both[1] = net.weights, net.biases
+    net.weights, net.biases = both
+    for trained in (net, plain):
+        random.seed(1)
+        step(trained, samples())
+        train(trained, samples())
+    assert_close(parameters(net), parameters(plain), 1)
+
+
 class Slotted:
     """A class whose objects have a layout of their own."""
 

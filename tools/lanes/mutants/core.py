@@ -818,10 +818,6 @@ BUGS = {
         "src_cython/core.pyx",
         [("is_array(owner) or type(owner) in EXPORTERS:", "is_array(owner):")],
     ),
-    "team: any part may follow": (
-        "src_cython/core.pyx",
-        [("        if not 0 < part < self.parts:\n", "        if False:\n")],
-    ),
     "columns: beyond the tuple": (
         "src_cython/public_arrays.pxi",
         [("    if not 0 <= start <= len(values) - n:\n", "    if False:\n")],
