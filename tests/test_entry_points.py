@@ -329,14 +329,7 @@ VIEWS = {
     "dates": lambda owner: owner.view("M8[s]").view(np.float64).reshape(N, N_0),
     "a buffer": lambda owner: np.frombuffer(owner).reshape(N, N_0),
     "strides": lambda owner: as_strided(owner, (N, N_0), (8 * N_0, 8)),
-    "a class with a base of its own": lambda owner: np.asarray(owner.view(Based)).reshape(N, N_0),
 }
-
-
-class Based(np.ndarray):
-    """An array with an attribute of the name that NumPy's own has."""
-
-    base = None
 
 
 OTHERS = {
@@ -353,7 +346,7 @@ def mapped(data):
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_memory_that_is_no_array_s(kind):
+def test_what_other_owners_gave_back_is_not_read(kind):
     """What NumPy was told to use as an array's memory, and was given back since, is refused."""
     make, free = OTHERS[kind]
     owner = make(np.random.default_rng(0).random(N * N_0).tobytes())
@@ -363,6 +356,28 @@ def test_memory_that_is_no_array_s(kind):
     free(owner)
     with pytest.raises(ValueError, match="X: expected an array in its memory"):
         ENTRIES["forward"][0](given)
+
+
+class Based(np.ndarray):
+    """An array whose class has properties of the names that NumPy's own has."""
+
+    @property
+    def base(self):
+        raise AssertionError("code of a user's class runs between the looks at two arrays")
+
+    __array_interface__ = strides = base
+
+
+@pytest.mark.parametrize("name", [name for name, (_, read, _) in ENTRIES.items() if "X" in read])
+def test_no_code_of_the_owners_class_runs(name):
+    """Where an array lies is asked of NumPy, whatever the class of its owner."""
+    given = Given(np.float64)
+    owner = given.X.view(Based).copy()
+    given.X = owner.view(np.ndarray)
+    ENTRIES[name][0](given)
+    owner.resize((1, 1), refcheck=False)
+    with pytest.raises(ValueError, match="X: expected an array in its memory"):
+        ENTRIES[name][0](given)
 
 
 LONG = {
