@@ -239,13 +239,12 @@ cpdef int refuse_stale(str where, array) except -1:
     return 0
 
 
-cdef list kept(str where, array):
-    """Return what keeps the memory of an array where it is, as long as it lives; refuse a stale one.
+cdef int keep(str where, array, list holds) except -1:
+    """Refuse stale memory; add to ``holds`` what keeps it where it is, as long as the list lives.
 
     NumPy resizes no array that has a weak reference, whatever ``refcheck`` is, and what exports
     its memory lets nobody resize it. So no other thread does while a kernel reads it.
     """
-    cdef list holds = []
     refuse_stale(where, array)
     while array is not None:
         if is_array(array):
@@ -253,7 +252,7 @@ cdef list kept(str where, array):
         elif type(array) in EXPORTERS:
             holds.append(PyMemoryView_FromObject(array))
         array = owner_of(array)
-    return holds
+    return 0
 
 
 cdef inline Py_ssize_t length(const Py_buffer* order) noexcept:
@@ -276,7 +275,7 @@ cdef Inputs inputs_of(X, Py_ssize_t n_0, list holds) except *:
     cdef Py_buffer view
     cdef bint good
     memset(&inputs, 0, sizeof(inputs))
-    holds += kept("X", X)
+    keep("X", X, holds)
     PyObject_GetBuffer(X, &view, PyBUF_C_CONTIGUOUS)
     good = view.ndim == 2 and view.shape[1] == n_0
     inputs.n_0, inputs.n = n_0, view.shape[0]
@@ -307,13 +306,13 @@ cdef int order_of(order, Pass* run) except -1:
 
 cdef const void* targets_of(Y, const Pass* run, list holds) except NULL:
     """Return where targets lie, (n, n_L)."""
-    holds += kept("Y", Y)
+    keep("Y", Y, holds)
     return address("Y", Y, run.itemsize, run.inputs.n * run.layers[run.last].fan_out)
 
 
 cdef const void* weights_of(weights, const Pass* run, list holds) except NULL:
     """Return where the weights of samples lie, (n,)."""
-    holds += kept("sample_weight", weights)
+    keep("sample_weight", weights, holds)
     return address("sample_weight", weights, run.itemsize, run.inputs.n)
 
 
@@ -566,9 +565,11 @@ def compress(
 
 def all_finite(values):
     """Return whether no value is NaN or infinite."""
-    cdef list holds = kept("array", values)
-    cdef Py_buffer view = look(values, 0)
+    cdef list holds = []
+    cdef Py_buffer view
     cdef bint result
+    keep("array", values, holds)
+    view = look(values, 0)
     with nogil:
         result = kernels.finite(view.itemsize, view.len // view.itemsize, view.buf)
     return result

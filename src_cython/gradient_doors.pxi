@@ -126,7 +126,7 @@ cdef Rows rows_of(array, Py_ssize_t width, const Pass* run, list holds) except *
     cdef Py_buffer view
     cdef Rows rows
     cdef bint good
-    holds += kept("out", array)
+    keep("out", array, holds)
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES | PyBUF_WRITABLE)
     good = (
         view.ndim == 2 and view.shape[0] == run.n and view.shape[1] == width

@@ -105,10 +105,10 @@ cdef bint is_short(const Few* few) noexcept:
 
 
 cdef list all_kept(list arrays):
-    """Return what keeps the memory of all these where it is (``kept``)."""
+    """Return what keeps the memory of all these where it is."""
     cdef list holds = []
     for array in arrays:
-        holds += kept("array", array)
+        keep("array", array, holds)
     return holds
 
 
