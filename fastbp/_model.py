@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from itertools import pairwise
 from operator import attrgetter
-from types import MemberDescriptorType
+from types import MemberDescriptorType, WrapperDescriptorType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -77,6 +77,11 @@ def _private(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 def _read(done: bool) -> None:
     if not done:
         raise RuntimeError("weights or biases were changed in the midst of a call")
+
+
+def _sets(cls: type) -> bool:
+    """Whether a class of the user's says what it is to set an attribute."""
+    return type(cls.__setattr__) is not WrapperDescriptorType  # as that of object, list, Exception
 
 
 def _plus(totals: Arrays, factor: float, nablas: Any, where: str) -> Arrays:
@@ -408,7 +413,7 @@ class Model:
         """
         cls = type(self)
         own = (inspect.getattr_static(cls, name, None) for name in ("weights", "biases"))
-        told = cls.__setattr__ is not object.__setattr__ or any(
+        told = _sets(cls) or any(
             hasattr(type(value), "__set__") and type(value) is not MemberDescriptorType
             for value in own
         )
@@ -544,7 +549,7 @@ class Model:
         before = own.get("biases"), own.get("weights")  # whose end may run code: not within
         kept = all(arrays is not None for arrays in before)
         plain = kept or not (hasattr(cls, "biases") or hasattr(cls, "weights"))
-        if plain and cls.__setattr__ is object.__setattr__:
+        if plain and not _sets(cls):
             own.update(biases=biases, weights=weights)  # one step, for readers in other threads
             if self.biases is biases and self.weights is weights:
                 return

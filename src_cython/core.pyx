@@ -426,7 +426,10 @@ cdef int add_options(Options options, Pass* run, Steps* steps, list holds) excep
     if options.weights is not None:
         run.weights = weights_of(options.weights, run, holds)
     if options.costs is not None:
-        steps.costs = <double*> address("costs", options.costs, sizeof(double), run.n, True)
+        # A replay takes the epoch up to a mini-batch: fewer samples than there are.
+        if run.n > run.inputs.n:
+            refuse_length("order", run.inputs.n, run.n)
+        steps.costs = <double*> address("costs", options.costs, sizeof(double), run.inputs.n, True)
     if options.rates is not None:
         steps.dropout.rates = <const double*> address(
             "dropout", options.rates, sizeof(double), run.last + 1

@@ -285,6 +285,10 @@ NUMBERS = {
         g.table, 2, g.biases, g.weights, aligned(g.params.size, np.float16), False, False
     ),
     "scratch of nothing": lambda g: core.scratch_length(g.table, 0, 1, 2, 1),
+    "costs for fewer samples than the order has": lambda g: core.train(
+        g.params, g.grads, g.table, g.four, ROWS, g.X, g.Y, np.zeros(N + 1, np.intp), 0, 4, 0, 0.1,
+        1.0, 1.0, g.options(),
+    ),
     "records too far": lambda g: core.compress(g.X, N_0, 0, N + 1, g.starts, g.records),
     "scratch of two kinds for six": lambda g: g.run().hessian(g.direction, g.product, False),
     "columns too far": lambda g: core.columns((g.out,) * 3, 1, 3, 8, np.zeros(3, np.intp)),

@@ -659,6 +659,34 @@ def test_a_grid_search_in_two_jobs(backend):
 
 
 @both
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("batch_size", [7, 25, 450])
+@pytest.mark.parametrize("numbers", [
+    {"solver": "sgd", "learning_rate_init": 1e300}, {"solver": "adam", "learning_rate_init": 1e305},
+])  # fmt: skip
+def test_a_fit_that_diverges(kind, numbers, batch_size, early_stopping):
+    """It is scikit-learn's error; with early stopping, scikit-learn's parameters and a warning."""
+    options = {"random_state": 0, "batch_size": batch_size, "max_iter": 20, **numbers}
+
+    def fitted(cls):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return cls(early_stopping=early_stopping, **options).fit(X, Y)
+
+    error = "^Solver produced non-finite parameter weights"
+    if not early_stopping:
+        for cls in (kind, getattr(theirs, kind.__name__)):
+            with pytest.raises(ValueError, match=error):
+                fitted(cls)
+    elif kind is MLPRegressor:  # scikit-learn's classifier ends in an error here, too
+        ends = [parameters(fitted(cls)) for cls in (kind, theirs.MLPRegressor)]
+        np.testing.assert_allclose(*ends, rtol=1e-9)
+    if kind is MLPRegressor and batch_size < len(X):
+        with pytest.raises(ValueError, match=error):
+            kind(**options).partial_fit(X, Y)
+
+
+@both
 def test_an_interrupt_leaves_a_model(kind):
     """Ctrl-C ends the fit with a warning; the last epoch's parameters are there."""
     kept = []

@@ -1052,14 +1052,28 @@ def test_a_network_with_parts_of_ones_own_is_refused():
         fastbp.train(network2.Network([4, 3], Own), data_of([4, 3], 20), epochs=1)
 
 
-def test_divergence_is_an_error_and_rolled_back():
-    """Steps that explode raise, and the network is finite."""
+@pytest.mark.parametrize("options", [
+    {}, {"evaluate": False}, {"evaluate": False, "sample_weight": np.linspace(0.1, 1, 300)},
+    {"evaluate": False, "dropout": 0.1}, {"optimizer": "momentum"},
+    {"evaluate": False, "optimizer": "adam"}, {"evaluate": False, "mini_batch_size": 300},
+    {"evaluate": False, "n_threads": 2},
+])  # fmt: skip
+def test_divergence_is_an_error_and_rolled_back(options, monkeypatch):
+    """Steps that explode raise, and the network is that before the mini-batch that exploded."""
+    monkeypatch.setattr("fastbp._threads._WORK", 1.0)
+    monkeypatch.setattr("fastbp._threads.processors", lambda: 2)
+    kinds = {"momentum": optimizers.SGD(eta=1e6, momentum=0.5), "adam": optimizers.Adam(eta=1e307)}
+    optimizer = kinds.get(options.get("optimizer"), optimizers.SGD(eta=1e6))
     net = network_of([4, 6, 3], "relu", "linear", "quadratic")
-    with pytest.raises(fastbp.DivergenceError, match="try a smaller eta"):
+    before = gradients.flatten(net)
+    with pytest.raises(fastbp.DivergenceError, match="try a smaller eta") as raised:
         fastbp.train(
-            net, data_of([4, 3], 300), epochs=500, optimizer=optimizers.SGD(eta=1e6)
+            net, data_of([4, 3], 300), **{"epochs": 500} | options | {"optimizer": optimizer}
         )  # fmt: skip
     assert all(np.isfinite(a).all() for a in (*net.biases, *net.weights))
+    first = raised.value.epoch == raised.value.mini_batch == 0
+    assert (gradients.flatten(net) == before).all() == first
+    assert not first or options.get("mini_batch_size") == 300
 
 
 def test_dropout_draws_anew_in_each_epoch():
