@@ -10,7 +10,7 @@ debug:  ## compile a slow core for debuggers; 'make build' goes back
 	rm -f fastbp/*.so
 	FASTBP_DEBUG=1 $(PYTHON) setup.py -q build_ext --inplace --force
 
-test:  ## all tests but the published runs; some four minutes
+test:  ## all tests but the published runs; some seven minutes
 	$(PYTHON) -m pytest
 
 core:  ## the quick subset that judges one build of the core; half a minute

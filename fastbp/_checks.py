@@ -71,6 +71,18 @@ def seed(value: Any, where: str) -> int:
     return number
 
 
+def network_dtype(value: Any) -> np.dtype[Any]:
+    """Return a network's type, float32 or float64."""
+    expected = "float32 or float64"
+    try:
+        dtype: np.dtype[Any] = np.dtype(value)
+    except TypeError:
+        raise TypeError(text("dtype", expected, shown(value))) from None
+    if dtype not in (FLOAT32, FLOAT64):
+        raise TypeError(text("dtype", expected, dtype))
+    return dtype
+
+
 def real_array(value: Any, where: str, words: str = "") -> NDArray[Any]:
     """Return ``value`` as an aligned array of native float32 or float64.
 

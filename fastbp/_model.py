@@ -145,9 +145,7 @@ class Model:
         self, sizes: Any, dtype: DTypeLike, random_state: int | np.random.Generator | None
     ) -> None:
         checked = parameters.check_sizes(sizes)
-        dtype = np.dtype(dtype)
-        if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
-            raise TypeError(text("dtype", "float32 or float64", dtype))
+        dtype = _checks.network_dtype(dtype)
         # NumPy imports its generators where they are first asked for: a file needs none.
         if random_state is not None:  # of a generator the same one comes back
             random_state = np.random.default_rng(_checks.random_state(random_state))

@@ -402,7 +402,9 @@ def _check_target(path: str) -> None:
     if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(text("--save", "the name of a file", repr(path)))
     if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
-        raise InputError(text("--save", "a file in a folder to write to", repr(path)))
+        raise InputError(
+            text("--save", "a file in a folder that is there, to write to", repr(path))
+        )
 
 
 def _save(net: network2.Network, encoding: Encoding, path: str) -> None:

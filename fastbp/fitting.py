@@ -171,8 +171,9 @@ def train(
             checkpoint,
         )  # fmt: skip
         tqdm: Any = _needed("tqdm", "progress", "tqdm, for a bar", "tqdm") if progress else None
-        if not trainer.resume():  # nothing has changed up to here
-            trainer.seed = _seed(net, random_state)
+        drawn = random_state is None or isinstance(random_state, np.random.Generator)
+        if not trainer.resume(None if drawn else _seed(net, random_state)):
+            trainer.seed = _seed(net, random_state)  # nothing has changed up to here
         done = trainer.history.epochs
         bar = tqdm.tqdm(total=epochs, initial=done, unit="epoch") if progress else nullcontext()
         with bar as trainer.bar:

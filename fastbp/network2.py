@@ -473,7 +473,7 @@ class Network(Model):
         if np.size(cost) != 1:
             raise ValueError(text("cost.fn(a, y)", "a number", f"shape {np.shape(cost)}"))
         decay = 0.5 * (lmbda / n) * sum(np.linalg.norm(w) ** 2 for w in weights)
-        return float(np.asarray(cost).item() + decay)
+        return float(np.asarray(cost).item()) + float(decay)
 
     def save(self, filename: str | PathLike[str]) -> None:
         """Write the network to ``filename``, for ``load``; it is replaced as a whole, or not.

@@ -58,8 +58,7 @@ class Layout:
     def __init__(
         self, sizes: tuple[int, ...], dtype: np.dtype[Any], activations: tuple[str, ...]
     ) -> None:
-        if dtype not in (_checks.FLOAT32, _checks.FLOAT64):
-            raise TypeError(text("dtype", "float32 or float64", dtype))
+        dtype = _checks.network_dtype(dtype)  # a program may set the attribute to np.float64
         self.sizes = sizes
         self.activations = activations
         self.dtype = dtype

@@ -492,8 +492,8 @@ def _label_range(n: int, unit: str = "output") -> str:
 def _count_hint(labels: Any, n: int = 2) -> str:
     """Return a hint for labels of n classes that are -1 and 1, or count from 1."""
     found = np.unique(labels)
-    if n == 1:  # one output: of labels there is 0 alone
-        return ""
+    if n == 1:  # of labels there is 0 alone
+        return "one output has one class; fastbp.train tells its validation accuracy, by a half"
     if found[0] == -1 and np.isin(found, (-1, 1)).all():
         return "labels count from 0: y > 0 turns -1 and 1 into 0 and 1"
     if found[0] == 1 and found[-1] == n:

@@ -319,7 +319,8 @@ def _named_columns(
     other = [name for name in header if name not in features and name != target]
     if other:
         expected = f"{known} and perhaps a label"
-        raise InputError(text(where, expected, f"also {other[0]!r}", "--label names the label"))
+        hint = "drop it" if target in header else "--label names the label"
+        raise InputError(text(where, expected, f"also {other[0]!r}", hint))
     places = [header.index(name) for name in features]
     return places, header.index(target) if target in header else None
 

@@ -16,6 +16,7 @@ from fastbp import _checks, optimizers, quasi_newton, training
 from fastbp._dispatch import core
 from fastbp._model import Model
 from fastbp.checkpoint import Checkpoint, Snapshot
+from fastbp.errors import text
 from fastbp.history import EarlyStopping, History, Watch
 from fastbp.objective import Blocks, Objective, Score
 from fastbp.optimizers import LBFGS, AdamW, Optimizer, State
@@ -186,8 +187,11 @@ class Trainer:
 
     # -- the checkpoint ----------------------------------------------------------------
 
-    def resume(self) -> bool:
-        """Go on from the checkpoint's file; return whether there is one."""
+    def resume(self, seed: int | None) -> bool:
+        """Go on from the checkpoint's file; return whether there is one.
+
+        Its run had this ``seed``, if one is given.
+        """
         found = None if self.checkpoint is None else self.checkpoint.read()
         if self.checkpoint is None or found is None:
             return False
@@ -195,6 +199,9 @@ class Trainer:
         layout = self.objective.layout
         squares = self.optimizer.squares
         snapshot = Snapshot.restored(where, found, self._facts(), layout, len(blocks), squares)
+        if seed not in (None, snapshot.seed):
+            expected = f"the seed {snapshot.seed}, as the run in this file has"
+            raise ValueError(text(where, expected, seed, "another path begins anew"))
         for block, moments in zip(blocks, snapshot.moments, strict=True):
             block[:] = layout.pack(*moments)
         self.seed, self.history, self.best = snapshot.seed, snapshot.history, snapshot.best

@@ -517,7 +517,7 @@ cdef class Team:
     cdef Pass run  # part 0's
     cdef Steps steps
 
-    def __cinit__(self, Py_ssize_t parts):
+    def __init__(self, Py_ssize_t parts):
         if not FASTBP_TEAMS or parts < 2:
             raise ValueError(text("parts", "two threads or more, of a build that has them", parts))
         memset(self.words, 0, sizeof(self.words))

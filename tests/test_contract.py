@@ -1223,6 +1223,21 @@ def test_an_own_property_is_set_after_each_mini_batch(book, when):
     assert_close(parameters(both[1]), parameters(both[0]))
 
 
+@pytest.mark.parametrize("value", [np.float64, "float64", float, np.dtype(np.float64)])
+def test_an_attribute_dtype(book, value):
+    """A program may keep the type of its arrays where fastbp does, in any form of it."""
+    net, plain = start(book.Network), start(book.Network)
+    net.dtype = value
+    for trained in (net, plain):
+        random.seed(1)
+        step(trained, samples())
+        train(trained, samples(), test=labelled())
+        trained.backprop(*samples()[0])
+    for a, b in zip(parameters(net), parameters(plain), strict=True):
+        np.testing.assert_array_equal(a, b)
+    net.feedforward(samples()[0][0])
+
+
 def test_slots_of_a_subclass_are_copied(book):
     """They are, and what comes back trains, whatever takes the copy."""
     net = start(type("Own", (book.Network,), {"__slots__": ("extra",)}))
