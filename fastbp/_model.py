@@ -84,6 +84,11 @@ def _sets(cls: type) -> bool:
     return type(cls.__setattr__) is not WrapperDescriptorType  # as that of object, list, Exception
 
 
+def _is_told(attribute: Any) -> bool:
+    """Whether an attribute of a class is told what is set, as a property is; a slot only keeps it."""
+    return hasattr(type(attribute), "__set__") and type(attribute) is not MemberDescriptorType
+
+
 def _plus(totals: Arrays, factor: float, nablas: Any, where: str) -> Arrays:
     """Return the sums of arrays and a user's own, times a factor, layer by layer."""
     if len(nablas) != len(totals):
@@ -410,10 +415,9 @@ class Model:
         Each step is told where a user's class says what it is to set weights or biases.
         """
         cls = type(self)
-        own = (inspect.getattr_static(cls, name, None) for name in ("weights", "biases"))
         told = _sets(cls) or any(
-            hasattr(type(value), "__set__") and type(value) is not MemberDescriptorType
-            for value in own
+            hasattr(cls, name) and _is_told(inspect.getattr_static(cls, name))
+            for name in ("weights", "biases")
         )
         return None if told else self._compiled_cost("update_mini_batch")
 
