@@ -84,9 +84,12 @@ def _sets(cls: type) -> bool:
     return type(cls.__setattr__) is not WrapperDescriptorType  # as that of object, list, Exception
 
 
-def _is_told(attribute: Any) -> bool:
-    """Whether an attribute of a class is told what is set, as a property is; a slot only keeps it."""
-    return hasattr(type(attribute), "__set__") and type(attribute) is not MemberDescriptorType
+def _is_told(cls: type, name: str) -> bool:
+    """Whether such an attribute of a class is told what is set, as a property is; no slot is."""
+    if not hasattr(cls, name):  # nearly always
+        return False
+    kind = type(inspect.getattr_static(cls, name))
+    return hasattr(kind, "__set__") and kind is not MemberDescriptorType
 
 
 def _plus(totals: Arrays, factor: float, nablas: Any, where: str) -> Arrays:
@@ -415,10 +418,7 @@ class Model:
         Each step is told where a user's class says what it is to set weights or biases.
         """
         cls = type(self)
-        told = _sets(cls) or any(
-            hasattr(cls, name) and _is_told(inspect.getattr_static(cls, name))
-            for name in ("weights", "biases")
-        )
+        told = _sets(cls) or _is_told(cls, "weights") or _is_told(cls, "biases")
         return None if told else self._compiled_cost("update_mini_batch")
 
     def _pairs(
