@@ -548,8 +548,8 @@ class Model:
     def _commit(self, biases: Arrays, weights: Arrays) -> None:
         """Publish a new state; arrays taken earlier keep their values."""
         cls, own = type(self), vars(self)
-        before = own.get("biases"), own.get("weights")  # whose end may run code: not within
-        kept = all(arrays is not None for arrays in before)
+        old_b, old_w = own.get("biases"), own.get("weights")  # whose end may run code: not within
+        kept = old_b is not None and old_w is not None
         plain = kept or not (hasattr(cls, "biases") or hasattr(cls, "weights"))
         if plain and not _sets(cls):
             own.update(biases=biases, weights=weights)  # one step, for readers in other threads

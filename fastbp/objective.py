@@ -42,6 +42,8 @@ class Objective:
 
     def in_unit(self, value: float) -> float:
         """Return ``value``, such as alpha, divided as ``weights`` are."""
+        if self.exponent == 0:  # nearly always; the rest takes several microseconds
+            return value
         with np.errstate(over="ignore", under="ignore"):
             return float(np.ldexp(value, -self.exponent))
 

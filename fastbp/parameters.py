@@ -95,6 +95,8 @@ class Layout:
 
     def refuse_other(self, fixed: "Layout") -> None:
         """Refuse to go on with a network that had another layout when the call began."""
+        if self is fixed:  # nearly always: a layout is made once
+            return
         for name in ("sizes", "activations", "dtype"):
             before, now = getattr(fixed, name), getattr(self, name)
             if now != before:

@@ -83,10 +83,10 @@ class Dataset:
     @property
     def has_labels(self) -> bool:
         """Whether Y holds labels (n,), not targets (n, m)."""
-        return self.Y.ndim == 1
+        return self._Y.ndim == 1
 
     def __len__(self) -> int:
-        return len(self.X)
+        return len(self._X)
 
     @overload
     def __getitem__(self, index: int) -> Pair: ...
@@ -270,17 +270,16 @@ def refuse_zeros(
 
 def fit(data: Dataset, sizes: tuple[int, ...], where: str, *, targets: bool = False) -> None:
     """Refuse a Dataset whose inputs, labels or ``targets`` do not fit a network of these sizes."""
-    if data.X.ndim != 2 or data.Y.ndim not in (1, 2) or len(data.X) != len(data.Y):
-        got = f"shapes {data.X.shape} and {data.Y.shape}"
+    X, Y = data.X, data.Y
+    if X.ndim != 2 or Y.ndim not in (1, 2) or len(X) != len(Y):
+        got = f"shapes {X.shape} and {Y.shape}"
         raise ValueError(text(where, "X (n, k) and Y (n, m) or (n,)", got))
-    if data.X.shape[1] != sizes[0]:
-        raise ValueError(text(f"{where}.X", f"{counted(sizes[0], 'input')} a row", data.X.shape[1]))
-    if data.has_labels:
-        _refuse_range(data.Y, sizes[-1], lambda i: f"{where}.Y[{i}]")
-    elif targets and data.Y.shape[1] != sizes[-1]:
-        raise ValueError(
-            text(f"{where}.Y", f"{counted(sizes[-1], 'output')} a row", data.Y.shape[1])
-        )
+    if X.shape[1] != sizes[0]:
+        raise ValueError(text(f"{where}.X", f"{counted(sizes[0], 'input')} a row", X.shape[1]))
+    if Y.ndim == 1:
+        _refuse_range(Y, sizes[-1], lambda i: f"{where}.Y[{i}]")
+    elif targets and Y.shape[1] != sizes[-1]:
+        raise ValueError(text(f"{where}.Y", f"{counted(sizes[-1], 'output')} a row", Y.shape[1]))
 
 
 def targets(data: Dataset, n_out: int, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -102,9 +102,11 @@ def looked_at(
     The state comes last: data may be objects that run code, of which the network is to be seen as
     it leaves it.
     """
-    data = samples.dataset(data, net._sizes(), "data", targets=targets)
+    sizes = net._sizes()
+    data = samples.dataset(data, sizes, "data", targets=targets)
     state = net._checked() if state is None else state
-    samples.fit(data, state[0].sizes, "data", targets=targets)
+    if state[0].sizes != sizes:
+        samples.fit(data, state[0].sizes, "data", targets=targets)
     return data, state
 
 
