@@ -61,7 +61,7 @@ BUGS = {
     ),
     "inputs of another width are taken": (
         "fastbp/samples.py",
-        [("    if data.X.shape[1] != sizes[0]:\n", "    if False:\n")],
+        [("    if X.shape[1] != sizes[0]:\n", "    if False:\n")],
     ),
     "columns that lie apart are read as rows": (
         "fastbp/samples.py",
@@ -90,13 +90,13 @@ BUGS = {
     ),
     "targets of another width are taken": (
         "fastbp/samples.py",
-        [("    elif targets and data.Y.shape[1] != sizes[-1]:\n", "    elif False:\n")],
+        [("    elif targets and Y.shape[1] != sizes[-1]:\n", "    elif False:\n")],
     ),
     "labels are not looked at": (
         "fastbp/samples.py",
         [
             (
-                "    if data.has_labels:\n        _refuse_range(",
+                "    if Y.ndim == 1:\n        _refuse_range(",
                 "    if False:\n        _refuse_range(",
             )
         ],
