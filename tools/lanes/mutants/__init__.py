@@ -156,6 +156,5 @@ SHORT = (
     "weights of another shape are taken",
     "no commit after an epoch",
     "divergence is not looked for",
-    "a second writer is let in",
     "the last parameters count as the best",
 )
