@@ -411,7 +411,7 @@ def seen_held(array, call):
 
     thread = threading.Thread(target=look)
     thread.start()
-    for _ in range(100):
+    for _ in range(30):
         call()
         if seen:
             break
