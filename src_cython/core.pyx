@@ -239,18 +239,22 @@ cpdef int refuse_stale(str where, array) except -1:
     return 0
 
 
-cdef int keep(str where, array, list holds) except -1:
-    """Refuse stale memory; add to ``holds`` what keeps it where it is, as long as the list lives.
+cdef int keep(array, list holds) except -1:
+    """Add to ``holds`` what keeps the memory of an array where it is, as long as the list lives.
 
     NumPy resizes no array that has a weak reference, whatever ``refcheck`` is, and what exports
-    its memory lets nobody resize it. So no other thread does while a kernel reads it.
+    its memory lets nobody resize it. So no other thread does while a kernel reads it. An entry
+    keeps all arrays before it looks at the first: what is allocated here may set off a collection
+    of garbage, and so a finaliser of the user's.
     """
-    refuse_stale(where, array)
     while array is not None:
         if is_array(array):
             holds.append(PyWeakref_NewRef(array, None))
         elif type(array) in EXPORTERS:
-            holds.append(PyMemoryView_FromObject(array))
+            try:
+                holds.append(PyMemoryView_FromObject(array))
+            except (ValueError, BufferError):  # a file that was closed: refused when looked at
+                pass
         array = owner_of(array)
     return 0
 
@@ -269,13 +273,13 @@ cdef const Layer* layers_of(layout, Py_ssize_t* last) except NULL:
     return <const Layer*> view.buf
 
 
-cdef Inputs inputs_of(X, Py_ssize_t n_0, list holds) except *:
+cdef Inputs inputs_of(X, Py_ssize_t n_0) except *:
     """Return where samples lie, (n, n_0), of either type."""
     cdef Inputs inputs
     cdef Py_buffer view
     cdef bint good
     memset(&inputs, 0, sizeof(inputs))
-    keep("X", X, holds)
+    refuse_stale("X", X)
     PyObject_GetBuffer(X, &view, PyBUF_C_CONTIGUOUS)
     good = view.ndim == 2 and view.shape[1] == n_0
     inputs.n_0, inputs.n = n_0, view.shape[0]
@@ -304,15 +308,15 @@ cdef int order_of(order, Pass* run) except -1:
     return 0
 
 
-cdef const void* targets_of(Y, const Pass* run, list holds) except NULL:
+cdef const void* targets_of(Y, const Pass* run) except NULL:
     """Return where targets lie, (n, n_L)."""
-    keep("Y", Y, holds)
+    refuse_stale("Y", Y)
     return address("Y", Y, run.itemsize, run.inputs.n * run.layers[run.last].fan_out)
 
 
-cdef const void* weights_of(weights, const Pass* run, list holds) except NULL:
+cdef const void* weights_of(weights, const Pass* run) except NULL:
     """Return where the weights of samples lie, (n,)."""
-    keep("sample_weight", weights, holds)
+    refuse_stale("sample_weight", weights)
     return address("sample_weight", weights, run.itemsize, run.inputs.n)
 
 
@@ -323,7 +327,6 @@ cdef Pass pass_of(
     Py_ssize_t rows,
     X,
     Py_ssize_t kinds,  # of values of each layer that scratch has room for
-    list holds,        # OUT  what keeps the memory of the samples where it is
     Py_ssize_t parts=1,
 ) except *:
     """Return what a kernel needs for outputs, as the first part; the caller keeps all alive."""
@@ -345,7 +348,7 @@ cdef Pass pass_of(
     run.scratch = aligned(view.buf)
     run.turned = <char*> run.scratch + values * run.itemsize
     run.rows = rows
-    run.inputs = inputs_of(X, run.layers[0].fan_out, holds)
+    run.inputs = inputs_of(X, run.layers[0].fan_out)
     run.scale = 1
     return run
 
@@ -377,7 +380,8 @@ def forward(
 ):
     """Compute the output activations of samples start to stop."""
     cdef list holds = []
-    cdef Pass run = pass_of(params, layout, scratch, rows, X, 2, holds)
+    keep(X, holds)
+    cdef Pass run = pass_of(params, layout, scratch, rows, X, 2)
     cdef Py_ssize_t n = run.inputs.n
     cdef void* target = address(
         "out", out, run.itemsize, n * run.layers[run.last].fan_out, True
@@ -418,13 +422,13 @@ cdef class Options:
         self.dropout = Dropout(NULL, seed, drawn)
 
 
-cdef int add_options(Options options, Pass* run, Steps* steps, list holds) except -1:
+cdef int add_options(Options options, Pass* run, Steps* steps) except -1:
     """Add what options say to a pass and its steps."""
     cdef int optimizer = options.rule.optimizer
     cdef Py_ssize_t blocks = 0 if optimizer == PLAIN else 2 if optimizer >= ADAM else 1
     steps.max_norm, steps.rule, steps.dropout = options.max_norm, options.rule, options.dropout
     if options.weights is not None:
-        run.weights = weights_of(options.weights, run, holds)
+        run.weights = weights_of(options.weights, run)
     if options.costs is not None:
         # A replay takes the epoch up to a mini-batch: fewer samples than there are.
         if run.n > run.inputs.n:
@@ -468,16 +472,20 @@ def train(
     a mini-batch, and with the same bits.
     """
     cdef list holds = []
+    keep(X, holds)
+    keep(Y, holds)
+    if options is not None:
+        keep(options.weights, holds)
     cdef Py_ssize_t parts = 1 if team is None else team.parts
     cdef Py_ssize_t kinds = 2 if options is None or options.rates is None else 4
-    cdef Pass run = pass_of(params, layout, scratch, rows, X, kinds, holds, parts)
+    cdef Pass run = pass_of(params, layout, scratch, rows, X, kinds, parts)
     cdef Py_ssize_t n = run.inputs.n
     cdef Py_buffer view
     cdef Steps steps
     order_of(order, &run)
     if batch < 1 or position < 0:
         raise ValueError(text("batch", "samples, from a position on", (batch, position)))
-    run.Y, run.cost = targets_of(Y, &run, holds), cost
+    run.Y, run.cost = targets_of(Y, &run), cost
     if records is not None:
         run.inputs.starts = <const Py_ssize_t*> address("starts", starts, sizeof(Py_ssize_t), n + 1)
         view = look(records, 1)
@@ -492,7 +500,7 @@ def train(
     steps.part, steps.parts = 0, parts
     steps.max_norm = INFINITY
     if options is not None:
-        add_options(options, &run, &steps, holds)
+        add_options(options, &run, &steps)
     if team is not None:
         steps.team = team.words
         team.run, team.steps = run, steps
@@ -553,7 +561,8 @@ def compress(
 ):
     """Write records of what of the samples is not 0; return of how many, as room ends."""
     cdef list holds = []
-    cdef Inputs inputs = inputs_of(X, n_0, holds)
+    keep(X, holds)
+    cdef Inputs inputs = inputs_of(X, n_0)
     cdef Py_buffer view = look(records, 1, True)
     cdef Py_ssize_t* target = <Py_ssize_t*> address(
         "starts", starts, sizeof(Py_ssize_t), inputs.n + 1, True
@@ -571,7 +580,8 @@ def all_finite(values):
     cdef list holds = []
     cdef Py_buffer view
     cdef bint result
-    keep("array", values, holds)
+    keep(values, holds)
+    refuse_stale("array", values)
     view = look(values, 0)
     with nogil:
         result = kernels.finite(view.itemsize, view.len // view.itemsize, view.buf)

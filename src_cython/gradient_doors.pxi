@@ -26,8 +26,8 @@ cdef class Run:
 
     def gradient(self, grads, bint add, bint squared=False, double max_norm=INFINITY, norms=None):
         """Sum the gradients into a block; clipped, if there is a place (n,) for their norms."""
-        cdef list holds = []
-        cdef Pass run = entered(self, holds)
+        cdef list holds = held(self)
+        cdef Pass run = entered(self)
         cdef Sum total = Sum(block_of(grads, &run, True), add, squared, max_norm, NULL)
         if norms is not None:
             total.norms = address("norms", norms, run.itemsize, run.n, True)
@@ -36,8 +36,8 @@ cdef class Run:
 
     def norms(self, out, bint per_layer):
         """Write the norm of each sample's gradient, (n,), or (n, layers)."""
-        cdef list holds = []
-        cdef Pass run = entered(self, holds)
+        cdef list holds = held(self)
+        cdef Pass run = entered(self)
         cdef Py_ssize_t each = run.last if per_layer else 1
         cdef void* target = address("out", out, run.itemsize, run.n * each, True)
         with nogil:
@@ -45,13 +45,13 @@ cdef class Run:
 
     def values(self, list out, bint errors):
         """Write the activations of all layers, the input's too, or the errors; (n, n_l) each."""
-        cdef list holds = []
-        cdef Pass run = entered(self, holds, errors)
+        cdef list holds = held(self, out)
+        cdef Pass run = entered(self, errors)
         cdef Py_ssize_t l, first = 1 if errors else 0
         cdef Rows* rows = room_for(out, run.last + 1 - first)
         try:
             for l in range(first, run.last + 1):
-                rows[l - first] = rows_of(out[l - first], run.layers[l].fan_out, &run, holds)
+                rows[l - first] = rows_of(out[l - first], run.layers[l].fan_out, &run)
             with nogil:
                 kernels.values(&run, errors, rows)
         finally:
@@ -59,17 +59,17 @@ cdef class Run:
 
     def samples(self, list out):
         """Write each sample's gradient: rows (n, .) by layer for biases, then for weights."""
-        cdef list holds = []
-        cdef Pass run = entered(self, holds)
+        cdef list holds = held(self, out)
+        cdef Pass run = entered(self)
         cdef const Layer* layer
         cdef Py_ssize_t l
         cdef Rows* rows = room_for(out, 2 * run.last)
         try:
             for l in range(run.last):
                 layer = run.layers + l + 1
-                rows[l] = rows_of(out[l], layer.fan_out, &run, holds)
+                rows[l] = rows_of(out[l], layer.fan_out, &run)
                 rows[run.last + l] = rows_of(
-                    out[run.last + l], layer.fan_out * layer.fan_in, &run, holds
+                    out[run.last + l], layer.fan_out * layer.fan_in, &run
                 )
             with nogil:
                 kernels.samples(&run, rows)
@@ -78,8 +78,8 @@ cdef class Run:
 
     def pull(self, out, bint of_outputs):
         """Write the cost's gradient by the inputs, (n, n_0), or the outputs', (n, n_L, n_0)."""
-        cdef list holds = []
-        cdef Pass run = entered(self, holds, not of_outputs)
+        cdef list holds = held(self)
+        cdef Pass run = entered(self, not of_outputs)
         cdef Py_ssize_t times = run.layers[run.last].fan_out if of_outputs else 1
         cdef void* target = address("out", out, run.itemsize, run.n * times * run.inputs.n_0, True)
         with nogil:
@@ -87,8 +87,8 @@ cdef class Run:
 
     def hessian(self, direction, out, bint add):
         """Sum the Hessian's product with a direction into a block; both are blocks."""
-        cdef list holds = []
-        cdef Pass run = entered(self, holds)
+        cdef list holds = held(self)
+        cdef Pass run = entered(self)
         cdef void* target = block_of(out, &run, True)
         cdef void* along = block_of(direction, &run)
         if self.kinds < 6:
@@ -97,16 +97,22 @@ cdef class Run:
             kernels.hessian(&run, along, add, target)
 
 
-cdef Pass entered(Run self, list holds, bint targets=True) except *:
-    """Return what a kernel needs, each array as it is now; ``holds`` is as in ``pass_of``."""
-    cdef Pass run = pass_of(
-        self.params, self.layout, self.scratch, self.rows, self.X, self.kinds, holds
-    )
+cdef list held(Run self, list out=None):
+    """Return what keeps the samples, and results, where they are."""
+    cdef list holds = []
+    for array in [self.X, self.Y, self.weights, *(out or ())]:
+        keep(array, holds)
+    return holds
+
+
+cdef Pass entered(Run self, bint targets=True) except *:
+    """Return what a kernel needs, each array as it is now."""
+    cdef Pass run = pass_of(self.params, self.layout, self.scratch, self.rows, self.X, self.kinds)
     order_of(self.order, &run)
     if targets:
-        run.Y = targets_of(self.Y, &run, holds)
+        run.Y = targets_of(self.Y, &run)
     if self.weights is not None:
-        run.weights = weights_of(self.weights, &run, holds)
+        run.weights = weights_of(self.weights, &run)
     run.cost, run.scale = self.cost, self.scale
     return run
 
@@ -121,12 +127,12 @@ cdef Rows* room_for(list arrays, Py_ssize_t n) except NULL:
     return rows
 
 
-cdef Rows rows_of(array, Py_ssize_t width, const Pass* run, list holds) except *:
+cdef Rows rows_of(array, Py_ssize_t width, const Pass* run) except *:
     """Return where the rows of an array (n, width) lie: each contiguous, at any distance."""
     cdef Py_buffer view
     cdef Rows rows
     cdef bint good
-    keep("out", array, holds)
+    refuse_stale("out", array)
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES | PyBUF_WRITABLE)
     good = (
         view.ndim == 2 and view.shape[0] == run.n and view.shape[1] == width

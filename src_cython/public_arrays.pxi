@@ -104,12 +104,17 @@ cdef bint is_short(const Few* few) noexcept:
     return few.n * n_params(few.layers, few.last) < SHORT
 
 
-cdef list all_kept(list arrays):
-    """Return what keeps the memory of all these where it is."""
-    cdef list holds = []
-    for array in arrays:
-        keep("array", array, holds)
-    return holds
+cdef int keep_all(value, list holds, int depth=3) except -1:
+    """Keep every array in lists and tuples where it is; anything else is refused later.
+
+    The deepest are a mini-batch's: in a pair, in the list of pairs, in the list of all.
+    """
+    if depth > 0 and (type(value) is list or type(value) is tuple):
+        for item in value:
+            keep_all(item, holds, depth - 1)
+    else:
+        keep(value, holds)
+    return 0
 
 
 cdef void release(const Few* few, Py_ssize_t per_layer, Py_ssize_t more) noexcept:
@@ -142,10 +147,12 @@ def feedforward(
     cdef Py_buffer* view = <Py_buffer*> few.held + 2 * few.last
     cdef Memory last = Memory(NULL, 0, 0)
     cdef void* memory = NULL
-    cdef list holds
+    cdef list holds = []
     cdef bint good
     few.x, few.n = view, 1
     try:
+        if not is_short(&few):
+            keep_all([biases, weights, x, out], holds)
         good = (
             hold_parameters(biases, weights, &few)
             and hold(x, few.layers[0].fan_out, 1, 0, view, &last)
@@ -156,7 +163,6 @@ def feedforward(
             if is_short(&few):
                 good = kernels.few_forward(&few, view[1].buf)
             else:
-                holds = all_kept([*biases, *weights, x, out])
                 with nogil:
                     good = kernels.few_forward(&few, view[1].buf)
     finally:
@@ -188,7 +194,7 @@ def backprop(
     cdef Py_buffer* view
     cdef Memory last_x = Memory(NULL, 0, 0), last_y = last_x
     cdef void* memory = NULL
-    cdef list holds
+    cdef list holds = []
     cdef bint good
     cdef int result = -1
     if type(pairs) is not list:
@@ -201,6 +207,10 @@ def backprop(
     few.stride, few.n = 2, n
     few.cost, few.scale, few.add, few.decay = cost, scale, add, decay
     try:
+        if not is_short(&few):
+            keep_all([biases, weights, pairs, new_b, new_w], holds)
+            if len(<list> pairs) != n:  # a finaliser has changed them
+                return None
         good = (
             hold_parameters(biases, weights, &few)
             and hold_layers(new_b, False, &few, results)
@@ -222,9 +232,6 @@ def backprop(
             if is_short(&few):
                 result = kernels.few_gradient(&few)
             else:
-                holds = all_kept([*biases, *weights, *new_b, *new_w])
-                for pair in <list> pairs:
-                    holds += all_kept([*(<tuple> pair)])
                 with nogil:
                     result = kernels.few_gradient(&few)
     finally:
@@ -250,18 +257,19 @@ def pack(
     cdef Py_ssize_t last
     cdef const Layer* layers = layers_of(layout, &last)
     cdef void* start = NULL
-    cdef list holds
+    cdef list holds = []
     cdef bint good
     if block is not None:
         start = address("block", block, itemsize, n_params(layers, last), not back)
     few = few_of(layout, itemsize, 2, 0)
+    few.n = 1
     try:
+        if not is_short(&few):
+            keep_all([biases, weights], holds)
         good = hold_parameters(biases, weights, &few)
-        few.n = 1
         if good and is_short(&few):
             good = look_and_copy(&few, search, back, start)
         elif good:
-            holds = all_kept([*biases, *weights])
             with nogil:
                 good = look_and_copy(&few, search, back, start)
     finally:

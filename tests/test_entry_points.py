@@ -5,6 +5,7 @@ core, and in other threads. What enters in one call is looked at together, in th
 """
 
 import array
+import gc
 import threading
 import weakref
 from itertools import pairwise
@@ -429,6 +430,56 @@ def test_what_a_kernel_reads_is_held(call, name):
     net = network2.Network([1000, 1000, 1000])
     if (call, name) != ("forward", "Y"):  # which is no kernel's matter
         assert seen_held(data[name], lambda: LONG[call](net, data["X"], data["Y"]))
+
+
+COLLECTED = {
+    "feedforward": lambda net, x, y: net.feedforward(x),
+    "backprop": lambda net, x, y: net.backprop(x, y),
+    "update_mini_batch": lambda net, x, y: net.update_mini_batch([(x, y)], 0.1, 0.0, 1),
+    "gradient": lambda net, x, y: gradients.gradient(net, (x.T, y.T)),
+    "train": lambda net, x, y: fastbp.train(net, (x.T, y.T), epochs=1, evaluate=False),
+}
+
+
+@pytest.mark.parametrize("call", COLLECTED)
+def test_a_finaliser_at_any_allocation(call):
+    """A collection of garbage, and so a finaliser, may come between any two steps of an entry."""
+    for threshold in range(1, 60, 2):
+        net = network2.Network([700, 600], random_state=0)
+        x, y = np.ones((700, 1)), np.zeros((600, 1))
+        views = x[:], y[:]
+
+        class Garbage:
+            def __init__(self, arrays):
+                self.arrays, self.me = arrays, self
+
+            def __del__(self):
+                for owner in self.arrays:
+                    owner.__setstate__((1, (1,), owner.dtype, False, bytes(8)))
+
+        before = gc.get_threshold()
+        gc.collect()
+        Garbage([x, y, *net.weights, *net.biases])
+        gc.set_threshold(threshold)
+        try:
+            COLLECTED[call](net, *views)
+        except (ValueError, TypeError, RuntimeError) as error:
+            assert "expected" in str(error) or "changed in the midst" in str(error)  # noqa: PT017
+        finally:
+            gc.set_threshold(*before)
+
+
+def test_nesting_does_not_matter():
+    """What is no list of arrays is the Python gate's, however deep it is nested, or in itself."""
+    net, nested, own = network2.Network([600, 500]), [], []
+    for _ in range(100_000):
+        nested = [nested]
+    own.append(own)
+    for value in (nested, own):
+        with pytest.raises((TypeError, ValueError, RecursionError)):
+            net.feedforward(value)
+        with pytest.raises((TypeError, ValueError, RecursionError)):
+            net.update_mini_batch([value], 0.1, 0.0, 1)
 
 
 def test_what_a_kernel_reads_of_a_network_is_held():
