@@ -57,26 +57,13 @@ OWN_FLAGS = os.environ.get("FASTBP_FLAGS", "").split()
 
 # Flags for gcc and clang. Each is used only if the compiler knows it: some are gcc's alone.
 FLAGS: list[str] = []
-CORE: list[str] = []  # what the core has beyond the kernels' flags
 
 if DEBUG and not OWN_FLAGS:
     FLAGS = ["-O0", "-g"]
 elif not OWN_FLAGS:
-    # -O2, with loops vectorised as -O3 does: the rest of -O3 adds a fifth to the size, most
-    # of which is the code around Python arguments, and no speed to the kernels.
     # -fno-math-errno and -fno-trapping-math let loops with comparisons vectorise;
     # -g0 because the interpreter's own flags carry -g and triple the size.
-    FLAGS = ["-O2", "-fvect-cost-model=cheap", "-fno-math-errno", "-fno-trapping-math"]
-    FLAGS += ["-ffp-contract=fast", "-g0"]
-    # clang unrolls loops at -O2, gcc does not: half as much code again, and a tenth more time
-    # in small networks. The tiles ask for it themselves.
-    FLAGS += ["-fno-unroll-loops"]
-    # A tenth of the kernels, and no speed: tables to walk the stack by, which only debuggers
-    # do, another vectorised loop for what one leaves over (rows of blocks are whole vectors),
-    # jumps to Python's functions by way of others, and what fills up to the next line of code.
-    FLAGS += ["-fno-asynchronous-unwind-tables", "--param=vect-epilogues-nomask=0", "-fno-plt"]
-    FLAGS += [f"-fno-align-{what}" for what in ("functions", "jumps", "labels", "loops")]
-    CORE = ["-Os"]  # a fourth of the core; a hundredth of a call, 0.1 ms of a shuffle of 50,000
+    FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
 
 MSVC_FLAGS = ["/O2"]
 
@@ -152,14 +139,14 @@ class Build(build_ext):
         unknown = pythons - known(sorted(pythons))
         self.compiler.compiler_so = [word for word in given if word not in unknown]
         levels = [flag for flags in LEVELS.values() for flag in flags]
-        self.known = known([*FLAGS, *CORE, *levels])
+        self.known = known([*FLAGS, *levels])
         # The first flag of a level selects its instructions: without it, the level is not built.
         self.extensions[:] = [
             ext for ext in self.extensions if self.known.issuperset(ext.level_flags[:1])
         ]
 
     def build_extension(self, ext):
-        flags = [*FLAGS, *ext.level_flags, *(CORE if ext.name == "fastbp._core" else [])]
+        flags = [*FLAGS, *ext.level_flags]
         if self.compiler.compiler_type == "msvc":
             flags = MSVC_FLAGS
         else:

@@ -94,12 +94,13 @@ cdef int backward_few(const Few* few, real scale, real decay, real* scratch) noe
         b, w = <const real*> few.held[l].buf, <const real*> few.held[last + l].buf
         a = scratch + n * below.unit
         out = <real*> few.held[2 * last + l].buf
-        for j in range(fan_out):
-            out[j] = b[j] if few.add else 0
+        clear(fan_out, out)
         for s in range(n):
             for j in range(fan_out):
                 out[j] += delta[s * width + j]  # BP3
         for j in range(fan_out):
+            if few.add:
+                out[j] += b[j]
             bad += 0 * out[j]
         bad += combine(
             fan_out, fan_in, n, delta, 1, width, a, below.width,

@@ -17,7 +17,7 @@ cdef void take(
     cdef const real* weights = <const real*> run.weights
     cdef Py_ssize_t s
     bring_targets(run, <const real*> run.Y, position, 0, n, scratch)
-    block_forward(run, params, scratch, position, 0, n, NULL, sparse, False)
+    block_forward(run, params, scratch, position, 0, n, NULL, sparse, NULL)
     block_errors(run.layers, run.last, scratch, run.rows, 0, n, run.cost, <real> run.scale)
     block_backward(
         params, run.layers, run.last, scratch, <real*> run.turned, run.rows, 0, n, NULL
@@ -65,7 +65,7 @@ cdef const real* layer_inputs(
     Py_ssize_t s,
     Py_ssize_t l,
 ) noexcept nogil:
-    """Return the inputs of layer l; the first's from the source, of which lists leave out some."""
+    """Return the inputs of layer l; the first's from the source, where they may have stayed."""
     if l == 1:
         return sample(run.inputs, nth(run, position + s), <real*> run.turned)
     return scratch + place(run.layers, l - 1, run.rows, s)
@@ -214,7 +214,7 @@ cdef void values_of(
         if errors:
             take(run, params, scratch, position, n, sparse)
         else:
-            block_forward(run, params, scratch, position, 0, n, NULL, sparse, False)
+            block_forward(run, params, scratch, position, 0, n, NULL, sparse, NULL)
         for l in range(first, run.last + 1):
             for s in range(n):
                 if errors:
@@ -286,7 +286,7 @@ cdef void pull_of(
     for position from 0 <= position < run.n by run.rows:
         n = min(run.rows, run.n - position)
         if of_outputs:
-            block_forward(run, params, scratch, position, 0, n, NULL, sparse, False)
+            block_forward(run, params, scratch, position, 0, n, NULL, sparse, NULL)
         else:
             take(run, params, scratch, position, n, sparse)
         for j in range(times):
@@ -361,7 +361,7 @@ cdef void hessian_of(
             layer, at, below = layers + l, rows * layers[l].unit, rows * layers[l - 1].unit
             size = n * layer.width
             if sparse and l == 1:
-                sparse_forward(layers, 0, n, v + layer.offset, scratch, deltas, dz + at)
+                sparse_forward(layers, 0, n, v + layer.offset, deltas, dz + at)
             else:
                 layer_forward(
                     FROM_ROW, n, layer.fan_in, layer.width, layers[l - 1].width,

@@ -60,9 +60,9 @@ cdef extern from "simd.h" nogil:
     enum:
         VECTOR_BYTES
         FROM_ZERO
+        FEW "FASTBP_FEW"
         FROM_ROW
         FROM_C
-        TO_C
     ctypedef int fastbp_mode
     fastbp_mode flush_subnormals "fastbp_flush_subnormals"() noexcept
     void restore "fastbp_restore"(fastbp_mode) noexcept
@@ -77,6 +77,7 @@ cdef extern from "simd.h" nogil:
     void prefetch "FASTBP_PREFETCH"(const void*) noexcept
     void fetch_row "fastbp_fetch_row"(const void*, Py_ssize_t) noexcept
     void fastbp_fetch(fastbp_ahead*, int) noexcept
+    void fastbp_fetch_lines(fastbp_ahead*, int) noexcept
     void multiply_float(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
         const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float, fastbp_ahead*
@@ -113,34 +114,44 @@ cdef extern from "simd.h" nogil:
     void transpose_double(
         Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip
-    Py_ssize_t list_nonzeros_float(
-        Py_ssize_t, const float*, const float*, uint16_t*, float*, float*
+    Py_ssize_t fastbp_list(Py_ssize_t, const uint32_t*, const uint32_t*, uint16_t*) noexcept
+    Py_ssize_t mask_bytes "fastbp_mask_bytes"(Py_ssize_t) noexcept
+    void mask_float(Py_ssize_t, const float*, uint32_t*) noexcept
+    void mask_double(Py_ssize_t, const double*, uint32_t*) noexcept
+    void expand_float(Py_ssize_t, const char*, float*) noexcept
+    void expand_double(Py_ssize_t, const char*, double*) noexcept
+    void add_wide_rows_float(
+        Py_ssize_t, const uint32_t*, const uint32_t*, Py_ssize_t, const float**, const float*, float,
+        float*, fastbp_ahead*
     ) noexcept  # fmt: skip
-    Py_ssize_t list_nonzeros_double(
-        Py_ssize_t, const double*, const double*, uint16_t*, double*, double*
+    void add_rows_float(
+        Py_ssize_t, const uint32_t*, Py_ssize_t, Py_ssize_t, const float**, const float*, float,
+        float*, uint16_t*, fastbp_ahead*
+    ) noexcept  # fmt: skip
+    void add_wide_rows_double(
+        Py_ssize_t, const uint32_t*, const uint32_t*, Py_ssize_t, const double**, const double*, double,
+        double*, fastbp_ahead*
+    ) noexcept  # fmt: skip
+    void add_rows_double(
+        Py_ssize_t, const uint32_t*, Py_ssize_t, Py_ssize_t, const double**, const double*, double,
+        double*, uint16_t*, fastbp_ahead*
     ) noexcept  # fmt: skip
     Py_ssize_t compress_float(Py_ssize_t, const float*, char*) noexcept
     Py_ssize_t compress_double(Py_ssize_t, const double*, char*) noexcept
-    Py_ssize_t list_compressed_float(
-        Py_ssize_t, const char*, const char*, uint16_t*, float*, float*
-    ) noexcept  # fmt: skip
-    Py_ssize_t list_compressed_double(
-        Py_ssize_t, const char*, const char*, uint16_t*, double*, double*
-    ) noexcept  # fmt: skip
     void sum_listed_float(
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, Py_ssize_t,
-        const float*, Py_ssize_t, float*, Py_ssize_t
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, const float*,
+        const float*, Py_ssize_t, const float*, float*, Py_ssize_t
     ) noexcept  # fmt: skip
     void sum_listed_double(
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, Py_ssize_t,
-        const double*, Py_ssize_t, double*, Py_ssize_t
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, const double*,
+        const double*, Py_ssize_t, const double*, double*, Py_ssize_t
     ) noexcept  # fmt: skip
     Py_ssize_t add_listed_float(
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, Py_ssize_t,
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, const float*,
         const float*, Py_ssize_t, float*, Py_ssize_t
     ) noexcept  # fmt: skip
     Py_ssize_t add_listed_double(
-        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, Py_ssize_t,
+        Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const double*, const double*,
         const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip
     double squares_float(Py_ssize_t, const float*) noexcept

@@ -151,7 +151,7 @@ cdef void layer_gradient(
     Py_ssize_t width_in,
     const real* a,      # IN      (n, width_in)
     const real* delta,  # IN      (n, width), zero in the padding
-    int start,          # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
+    int start,          # IN      FROM_ZERO, or FROM_C to add to what is there
     real scale,         # IN      of the weights that are there
     real* turned,       # WORK    (high - low, n in lines)
     real* G,            # IN/OUT  (fan_in + 1, width)
@@ -175,7 +175,7 @@ cdef void bias_gradient(
     Py_ssize_t n,
     Py_ssize_t width,
     const real* delta,  # IN      (n, width)
-    int start,          # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
+    int start,          # IN      FROM_ZERO, or FROM_C to add to what is there
     real* bias,         # IN/OUT  (width,)
 ) noexcept nogil:
     """Compute the sum of delta (BP3), from that start."""
@@ -250,7 +250,7 @@ cdef void block_forward(
     Py_ssize_t n,
     const Dropout* dropout,  # IN   or NULL
     bint sparse,             # IN   whether by lists of inputs (sparse.pxi)
-    bint fetched,            # IN   whether these are in a near cache
+    fastbp_ahead* next,      # IN   to be fetched meanwhile; these are in a near cache then. Or NULL
 ) noexcept nogil:
     """Bring n samples, from the first on, and compute the activations of every layer.
 
@@ -263,18 +263,24 @@ cdef void block_forward(
     cdef real* a
     ahead.rows, ahead.bytes = NULL, 0
     if sparse:
-        if not fetched:
+        if next == NULL:
             ahead = samples_ahead(run.inputs, rows, layers[1].fan_in)
         # What is listed is used at once, from the first cache.
         for s from first <= s < first + n by 2:
-            list_inputs(run, position, s, min(2, first + n - s), scratch, scratch + kind)
-            if not fetched and s + 6 <= first + n:
+            list_inputs(
+                run, position, s, min(2, first + n - s), next != NULL, scratch, scratch + kind
+            )
+            if next == NULL and s + 6 <= first + n:
                 fetch_row(ahead.rows + nth(run, position + s + 4) * ahead.bytes, ahead.bytes)
                 fetch_row(ahead.rows + nth(run, position + s + 5) * ahead.bytes, ahead.bytes)
+            if next != NULL:
+                fastbp_fetch_lines(next, FETCHED)
             sparse_forward(
-                layers, s, min(2, first + n - s), params + layers[1].offset, scratch,
-                scratch + kind, scratch + rows * layers[1].unit,
+                layers, s, min(2, first + n - s), params + layers[1].offset, scratch + kind,
+                scratch + rows * layers[1].unit,
             )  # fmt: skip
+            if next != NULL:
+                fastbp_fetch_lines(next, FETCHED)
     else:
         for s in range(first, first + n):
             load(run.inputs, nth(run, position + s), scratch + s * layers[0].width)
@@ -387,7 +393,7 @@ cdef void block_gradient(
     const real* deltas,
     Py_ssize_t rows,
     Py_ssize_t n,
-    int start,            # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
+    int start,            # IN      FROM_ZERO, or FROM_C to add to what is there
     real scale,           # IN      of the weights that are there
     real* turned,         # WORK    of this part
     Py_ssize_t part,      # IN      whose share of each layer's rows to compute,
@@ -408,7 +414,7 @@ cdef void block_gradient(
         G = grads + layers[l].offset
         if sparse and l == 1:
             sparse_gradient(
-                layers, n, low, min(high, fan_in), a, deltas, delta, start, scale, turned, G,
+                layers, n, low, min(high, fan_in), deltas, delta, start, scale, turned, G,
                 ahead,
             )  # fmt: skip
         else:

@@ -32,7 +32,7 @@ cdef void forward_of(
     cdef Py_ssize_t s, n
     while start < stop:
         n = min(run.rows, stop - start)
-        block_forward(run, params, scratch, start, 0, n, NULL, sparse, False)
+        block_forward(run, params, scratch, start, 0, n, NULL, sparse, NULL)
         for s in range(n):
             copy(last.fan_out, a + s * last.width, out + (start + s) * last.fan_out)
         start += n
@@ -178,7 +178,7 @@ cdef Py_ssize_t train_of(
             run, <const real*> run.Y, position + count + own,
             min(n_own, n - position - count - own), &ahead,
         )  # fmt: skip
-        block_forward(run, params, scratch, position, own, n_own, dropout, sparse, True)
+        block_forward(run, params, scratch, position, own, n_own, dropout, sparse, &ahead)
         total = <double> (end - first)
         if weights != NULL:
             total = 0
@@ -212,11 +212,8 @@ cdef Py_ssize_t train_of(
             break
         if plain and position == first and count == end - first:
             # The whole mini-batch at once: straight to the parameters.
-            # Of many samples the sum comes first: each of their steps alone is too small for a
-            # float32 weight.
-            start = TO_C if count >= MANY else FROM_C
             block_gradient(
-                layers, last, scratch, deltas, rows, count, start, decay, turned, part, parts,
+                layers, last, scratch, deltas, rows, count, FROM_C, decay, turned, part, parts,
                 params, &ahead, sparse,
             )  # fmt: skip
         else:

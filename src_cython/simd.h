@@ -10,8 +10,9 @@
  *
  *   C[i c_row + j] = start + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
  *
- * where start is 0 (FROM_ZERO), row[j] (FROM_ROW) or scale times what is there: FROM_C begins with
- * that, TO_C adds it to the sum last, so that tiny terms are not rounded one by one.
+ * where start is 0 (FROM_ZERO), row[j] (FROM_ROW) or scale times what is there (FROM_C). Sums go
+ * on from a row, but what is there is added last: a weight is rounded once a step, however many
+ * terms the step has, and tiny ones are not lost. A single term is added to it at once.
  * Columns come in whole lines of 64 bytes, and Y, C and row are aligned to them. sigmoid(n, z)
  * works in place on any n values.
  *
@@ -27,27 +28,30 @@
  * combine(n_rows, n, n_terms, X, x_row, x_term, Y, y_row, B, scale, C, c_row) computes, for
  * i < n_rows and j < n,
  *
- *   C[i c_row + j] = scale B[i c_row + j]
+ *   C[i c_row + j] = scale B[i c_row + j]    (added last, as above)
  *                    + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
  *
  * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
  * no operand: columns may be computed twice.
  *
- * list_nonzeros(n, a, b, which, A, B) writes to which the places below n < 2^16 where a or b is not
- * 0, and 2^16 - 1 after these, to A and B what is there, and returns how many there are. Each has
- * room for n + 1 in whole lines; A may be a, B may be b.
+ * Where most inputs are 0 (sparse.pxi): mask(n, row, masks) writes which of n values are not 0, a
+ * bit for each; compress(n, row, record) writes that, and the values that are not 0, and returns how
+ * many bytes, with room for as many as all values would take; expand(n, record, row) is the way
+ * back, and may read a line of any bytes behind the record. For the k-th of the places listed,
+ * p = which[k], and 1 or 2 samples x_0 and x_1,
  *
- * compress(n, a, record) writes a mask of the values that are not 0, and these, and returns how
- * many bytes; there is room for as many as all values would take. list_compressed(n, a, b, which,
- * A, B) is list_nonzeros for two such records, behind which a line of any bytes may be read.
+ *   sum_listed(n_samples, n_columns, n, which, x_0, x_1, Y, y_row, row, Z, z_row) sums
+ *   x_s[p] Y[p y_row + j], and row[j], to Z[s z_row + j], and
+ *   add_listed(n_samples, n_columns, stop, which, x_0, x_1, D, d_row, C, c_row) adds
+ *   x_s[p] D[s d_row + j] to C[p c_row + j], and returns of how many places: those before stop.
  *
- * For the k-th of the places listed, p = which[k], and 1 or 2 samples s,
+ * add_rows(n_words, some, n, width, X, D, scale, C, places, ahead) computes
  *
- *   sum_listed(n_samples, n_columns, n, which, X, x_row, Y, y_row, Z, z_row) adds
- *   X[s x_row + k] Y[p y_row + j] to Z[s z_row + j], and
- *   add_listed(n_samples, n_columns, stop, which, X, x_row, D, d_row, C, c_row) adds
- *   X[s x_row + k] D[s d_row + j] to C[p c_row + j], and returns of how many places: those
- *   before stop.
+ *   C[p width + j] = scale C[p width + j] + sum over s < n of X[s][p] D[s width + j]
+ *
+ * for each p that the mask `some` has; places is room for as many, and 16. add_wide_rows(n_words,
+ * some, masks, width, X, D, scale, C, ahead) does so with those samples alone whose masks have p: of
+ * 32 places each, masks has the words of FASTBP_FEW samples.
  *
  * Columns and alignment are those of multiply, and so is the order of sums: the same bits. Two
  * samples share the loads and stores of the rows that both need.
@@ -88,7 +92,11 @@
 
 #include "interface.h"
 
-enum { FROM_ZERO, FROM_ROW, FROM_C, TO_C };
+enum { FROM_ZERO, FROM_ROW, FROM_C };
+
+/* Samples at most that add_rows takes. */
+enum { FASTBP_FEW = 16 };
+
 
 struct fastbp_ahead {
     const char *rows;        /* the first of all */
@@ -147,9 +155,9 @@ static inline void fastbp_fetch_row(const void *row, ptrdiff_t bytes)
         FASTBP_PREFETCH((const char *)row + done);
 }
 
-static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
+static inline void fastbp_fetch_lines(struct fastbp_ahead *ahead, int lines)
 {
-    ptrdiff_t left = (rows * ahead->lines + 7) / 8 * FASTBP_LINE;
+    ptrdiff_t left = lines * FASTBP_LINE;
     while (left > 0 && ahead->n > 0) {
         const ptrdiff_t which = *ahead->which;
         const char *const row =
@@ -165,6 +173,11 @@ static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
             ahead->n--;
         }
     }
+}
+
+static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
+{
+    fastbp_fetch_lines(ahead, (rows * ahead->lines + 7) / 8);
 }
 
 #if defined(__GNUC__) && !defined(FASTBP_PLAIN)
@@ -199,6 +212,45 @@ static inline void fastbp_places(uint32_t mask, ptrdiff_t first, uint16_t *which
         _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32((__mmask16)mask, places)));
 }
 #endif
+
+/* Write the places of 32, from the first on, that the mask has; return how many. Sixteen more may be
+ * written behind them. */
+static inline ptrdiff_t fastbp_list_word(uint32_t mask, ptrdiff_t first, uint16_t *which)
+{
+    ptrdiff_t found = 0;
+#ifdef __AVX512VL__
+    if (!mask) return 0;
+    fastbp_places(mask & 0xffff, first, which);
+    found = __builtin_popcount(mask & 0xffff);
+    fastbp_places(mask >> 16, first + 16, which + found);
+    found += __builtin_popcount(mask >> 16);
+#else
+    for (; mask; mask &= mask - 1) which[found++] = (uint16_t)(first + fastbp_first(mask));
+#endif
+    return found;
+}
+
+/* Write the places below n that either mask has, and 2^16 - 1 after these; return how many. */
+static ptrdiff_t fastbp_list(ptrdiff_t n, const uint32_t *a, const uint32_t *b, uint16_t *which)
+{
+    ptrdiff_t found = 0;
+    for (ptrdiff_t i = 0; i < n; i += 32)
+        found += fastbp_list_word(a[i / 32] | b[i / 32], i, which + found);
+    which[found] = UINT16_MAX;
+    return found;
+}
+
+/* Which of FASTBP_FEW samples, by the masks of 32 inputs each, have the input of this bit. */
+static inline uint32_t fastbp_samples(const uint32_t *masks, int bit)
+{
+#ifdef __AVX512VL__
+    return _mm512_test_epi32_mask(_mm512_loadu_si512(masks), _mm512_set1_epi32(1 << bit));
+#else
+    uint32_t samples = 0;
+    for (int s = 0; s < FASTBP_FEW; s++) samples |= (masks[s] >> bit & 1) << s;
+    return samples;
+#endif
+}
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)

@@ -8,17 +8,19 @@ static void NAME(multiply)(
     REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
     enum { LINE = FASTBP_LINE / sizeof(REAL) };
+    /* A single term is added to C at once, and rounded with it. */
+    const int at_once = from == FROM_C && n_terms == 1;
     (void)ahead;
     for (ptrdiff_t i = 0; i < n_rows; i++)
         for (ptrdiff_t j_0 = 0; j_0 < n_columns; j_0 += LINE) {
             REAL *const c = C + i * c_row + j_0, sums[LINE];
             for (ptrdiff_t j = 0; j < LINE; j++)
-                sums[j] = from == FROM_ROW ? row[j_0 + j] : from == FROM_C ? scale * c[j] : 0;
+                sums[j] = from == FROM_ROW ? row[j_0 + j] : at_once ? scale * c[j] : 0;
             for (ptrdiff_t p = 0; p < n_terms; p++)
                 for (ptrdiff_t j = 0; j < LINE; j++)
                     sums[j] += X[i * x_row + p * x_term] * Y[p * y_row + j_0 + j];
             for (ptrdiff_t j = 0; j < LINE; j++)
-                c[j] = from == TO_C ? sums[j] + scale * c[j] : sums[j];
+                c[j] = from == FROM_C && !at_once ? sums[j] + scale * c[j] : sums[j];
         }
 }
 
@@ -77,24 +79,66 @@ static inline void NAME(advance)(
 
 static void NAME(sum_listed)(
     ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
-    const REAL *X, ptrdiff_t x_row, const REAL *Y, ptrdiff_t y_row, REAL *Z, ptrdiff_t z_row)
+    const REAL *x_0, const REAL *x_1, const REAL *Y, ptrdiff_t y_row, const REAL *row,
+    REAL *Z, ptrdiff_t z_row)
 {
-    for (ptrdiff_t p = 0; p < n; p++)
-        for (ptrdiff_t s = 0; s < n_samples; s++)
+    for (ptrdiff_t s = 0; s < n_samples; s++) {
+        REAL *const z = Z + s * z_row;
+        for (ptrdiff_t j = 0; j < n_columns; j++) z[j] = row[j];
+        for (ptrdiff_t p = 0; p < n; p++)
             for (ptrdiff_t j = 0; j < n_columns; j++)
-                Z[s * z_row + j] += X[s * x_row + p] * Y[which[p] * y_row + j];
+                z[j] += (s ? x_1 : x_0)[which[p]] * Y[which[p] * y_row + j];
+    }
 }
 
 static ptrdiff_t NAME(add_listed)(
     ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t stop, const uint16_t *which,
-    const REAL *X, ptrdiff_t x_row, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)
+    const REAL *x_0, const REAL *x_1, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)
 {
     ptrdiff_t p = 0;
     for (; which[p] < stop; p++)
         for (ptrdiff_t s = 0; s < n_samples; s++)
             for (ptrdiff_t j = 0; j < n_columns; j++)
-                C[which[p] * c_row + j] += X[s * x_row + p] * D[s * d_row + j];
+                C[which[p] * c_row + j] += (s ? x_1 : x_0)[which[p]] * D[s * d_row + j];
     return p;
+}
+
+static void NAME(add_rows)(
+    ptrdiff_t n_words, const uint32_t *some, ptrdiff_t n, ptrdiff_t width,
+    const REAL *const *X, const REAL *D, REAL scale, REAL *C, uint16_t *places,
+    struct fastbp_ahead *ahead)
+{
+    (void)places, (void)ahead;
+    for (ptrdiff_t p = 0; p < 32 * n_words; p++) {
+        if (!(some[p / 32] >> p % 32 & 1)) continue;
+        for (ptrdiff_t j_0 = 0; j_0 < width; j_0 += NAME(LINE)) {
+            REAL *const c = C + p * width + j_0, sums[NAME(LINE)] = {0};
+            for (ptrdiff_t s = 0; s < n; s++)
+                for (ptrdiff_t j = 0; j < NAME(LINE); j++)
+                    sums[j] += X[s][p] * D[s * width + j_0 + j];
+            for (ptrdiff_t j = 0; j < NAME(LINE); j++) c[j] = sums[j] + scale * c[j];
+        }
+    }
+}
+
+static void NAME(add_wide_rows)(
+    ptrdiff_t n_words, const uint32_t *some, const uint32_t *masks, ptrdiff_t width,
+    const REAL *const *X, const REAL *D, REAL scale, REAL *C, struct fastbp_ahead *ahead)
+{
+    for (ptrdiff_t p = 0; p < 32 * n_words; p++) {
+        const uint32_t of = fastbp_samples(masks + p / 32 * FASTBP_FEW, (int)(p % 32));
+        if (!(some[p / 32] >> p % 32 & 1)) continue;
+        for (ptrdiff_t j_0 = 0; j_0 < width; j_0 += NAME(LINE)) {
+            REAL *const c = C + p * width + j_0, sums[NAME(LINE)] = {0};
+            for (uint32_t left = of; left; left &= left - 1) {
+                const int s = fastbp_first(left);
+                for (ptrdiff_t j = 0; j < NAME(LINE); j++)
+                    sums[j] += X[s][p] * D[s * width + j_0 + j];
+            }
+            for (ptrdiff_t j = 0; j < NAME(LINE); j++) c[j] = sums[j] + scale * c[j];
+        }
+    }
+    (void)ahead;
 }
 
 /* What is not on the way of a sigmoid network is the C library's. */
@@ -132,12 +176,15 @@ static REAL NAME(combine)(
     REAL bad = 0;
     for (ptrdiff_t i = 0; i < n_rows; i++) {
         REAL *const c = C + i * c_row;
-        for (ptrdiff_t j = 0; j < n; j++) c[j] = B ? scale * B[i * c_row + j] : 0;
+        for (ptrdiff_t j = 0; j < n; j++) c[j] = 0;
         for (ptrdiff_t p = 0; p < n_terms; p++) {
             const REAL x = X[i * x_row + p * x_term];
             for (ptrdiff_t j = 0; j < n; j++) c[j] += x * Y[p * y_row + j];
         }
-        for (ptrdiff_t j = 0; j < n; j++) bad += 0 * c[j];
+        for (ptrdiff_t j = 0; j < n; j++) {
+            if (B) c[j] += scale * B[i * c_row + j];
+            bad += 0 * c[j];
+        }
     }
     return bad;
 }

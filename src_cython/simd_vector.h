@@ -21,15 +21,16 @@ typedef REAL NAME(loose)
 #define SIZE ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
 
 /* Accumulators stay in registers only if no loop is left around them. */
-#define UNROLL _Pragma("GCC unroll 12")
+#define UNROLL _Pragma("GCC unroll 16")
 
-/* One tile of C, ROWS x COLUMNS vectors, in registers while it sums over n terms. */
+/* One tile of C, ROWS x COLUMNS vectors, in registers while it sums over n terms, from
+ * `before` on, and adds what comes after. */
 #define TILE(ROWS, COLUMNS)                                                                  \
     {                                                                                        \
         VEC acc[ROWS][COLUMNS];                                                              \
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
-                acc[i][v] = factor * ((const VEC *)(start + i * start_row))[v];              \
+                acc[i][v] = scale * ((const VEC *)(before + i * before_row))[v];             \
             }                                                                                \
         for (ptrdiff_t p = 0; p < n; p++) {                                                  \
             VEC y[COLUMNS];                                                                  \
@@ -41,15 +42,18 @@ typedef REAL NAME(loose)
         }                                                                                    \
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
-                ((VEC *)(sums + i * sums_row))[v] = acc[i][v];                               \
+                ((VEC *)(C + i * c_row))[v] =                                                \
+                    scale * ((const VEC *)(after + i * after_row))[v] + acc[i][v];           \
     }                                                                                        \
     break;
 
-#define CASE(ROWS, COLUMNS) case ROWS: TILE(ROWS, COLUMNS)
-#define UP_TO_6(COLUMNS) CASE(1, COLUMNS) CASE(2, COLUMNS) CASE(3, COLUMNS) CASE(4, COLUMNS) \
-    CASE(5, COLUMNS) CASE(6, COLUMNS)
-#define UP_TO_12(COLUMNS) UP_TO_6(COLUMNS) CASE(7, COLUMNS) CASE(8, COLUMNS)                 \
-    CASE(9, COLUMNS) CASE(10, COLUMNS) CASE(11, COLUMNS) CASE(12, COLUMNS)
+#define UP_TO_3(KIND, COLUMNS)                                                               \
+    case 1: KIND(1, COLUMNS) case 2: KIND(2, COLUMNS) case 3: KIND(3, COLUMNS)
+#define UP_TO_6(KIND, COLUMNS) UP_TO_3(KIND, COLUMNS)                                        \
+    case 4: KIND(4, COLUMNS) case 5: KIND(5, COLUMNS) case 6: KIND(6, COLUMNS)
+#define UP_TO_12(KIND, COLUMNS) UP_TO_6(KIND, COLUMNS)                                       \
+    case 7: KIND(7, COLUMNS) case 8: KIND(8, COLUMNS) case 9: KIND(9, COLUMNS)               \
+    case 10: KIND(10, COLUMNS) case 11: KIND(11, COLUMNS) case 12: KIND(12, COLUMNS)
 
 /* The largest tiles whose accumulators, a row of Y and one x fit the registers. */
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -84,51 +88,47 @@ static inline int NAME(part)(ptrdiff_t n, ptrdiff_t most)
     return (int)((n + parts - 1) / parts);
 }
 
-/* All tiles of a panel of C: the columns of its tiles, and n terms of the sums. */
+/* All tiles of a panel of C: the columns of its tiles, and n terms of the sums, the first or not. */
 static void __attribute__((noinline)) NAME(panel)(
-    int columns, int from, ptrdiff_t n_rows, ptrdiff_t n,
+    int columns, int from, int first, ptrdiff_t n_rows, ptrdiff_t n,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
     REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
-    /* Every start is rows to load, and sums for TO_C go to a place of their own first: code for
-     * each in every tile was a third of all code. */
+    /* Both are rows to load, of zeros where there is nothing: code for each case in every tile was
+     * a third of all code. A single term is added to C at once, and rounded with it. */
     static const VEC zeros[MOST_COLUMNS];
-    VEC apart[MOST_VECTORS];
-    const REAL *start = from == FROM_C ? C : from == FROM_ROW ? row : (const REAL *)zeros;
-    const ptrdiff_t start_row = from == FROM_C ? c_row : 0;
-    const REAL factor = from == FROM_C ? scale : 1;
-    REAL *sums = from == TO_C ? (REAL *)apart : C;
-    const ptrdiff_t sums_row = from == TO_C ? columns * SIZE : c_row;
+    static const REAL nothing[MOST_COLUMNS * SIZE] __attribute__((aligned(FASTBP_LINE))) = {
+        [0 ... MOST_COLUMNS * SIZE - 1] = (REAL)-0.0}; /* -0 stays with it, and with 0 does not */
+    const int at_once = from == FROM_C && n == 1;
+    const REAL *before =
+        !first || at_once ? C : from == FROM_ROW ? row : (const REAL *)zeros;
+    const REAL *after = from == FROM_C && !at_once ? C : nothing;
+    const ptrdiff_t before_row = !first || at_once ? c_row : 0;
+    const ptrdiff_t after_row = from == FROM_C && !at_once ? c_row : 0;
     while (n_rows > 0) {
         const int rows = NAME(part)(n_rows, MOST_ROWS(columns));
         switch (columns) {
 #if MOST_COLUMNS == 4
-        case 4: switch (rows) { UP_TO_6(4) } break;
-        case 3: switch (rows) { UP_TO_6(3) } break;
-        case 2: switch (rows) { UP_TO_12(2) } break;
-        case 1: switch (rows) { UP_TO_12(1) } break;
+        case 4: switch (rows) { UP_TO_6(TILE, 4) } break;
+        case 3: switch (rows) { UP_TO_6(TILE, 3) } break;
+        case 2: switch (rows) { UP_TO_12(TILE, 2) } break;
+        case 1: switch (rows) { UP_TO_12(TILE, 1) } break;
 #else
-        case 2: switch (rows) { UP_TO_6(2) } break;
+        case 2: switch (rows) { UP_TO_6(TILE, 2) } break;
 #endif
         }
-        if (from == TO_C)
-            for (int i = 0; i < rows; i++)
-                for (int v = 0; v < columns; v++)
-                    ((VEC *)(C + i * c_row))[v] =
-                        scale * ((const VEC *)(C + i * c_row))[v] + apart[i * columns + v];
-        else
-            sums += rows * c_row;
         if (ahead) fastbp_fetch(ahead, rows);
         X += rows * x_row;
         C += rows * c_row;
-        start += rows * start_row;
+        before += rows * before_row;
+        after += rows * after_row;
         n_rows -= rows;
     }
 }
 
 /* The same, with the panel of Y copied to one place first. */
 static void __attribute__((noinline)) NAME(packed_panel)(
-    int columns, int from, ptrdiff_t n_rows, ptrdiff_t n,
+    int columns, int from, int first, ptrdiff_t n_rows, ptrdiff_t n,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
     REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
@@ -137,8 +137,8 @@ static void __attribute__((noinline)) NAME(packed_panel)(
         for (int v = 0; v < columns; v++)
             packed[p * columns + v] = ((const VEC *)(Y + p * y_row))[v];
     NAME(panel)(
-        columns, from, n_rows, n, X, x_row, x_term, (const REAL *)packed, columns * SIZE,
-        C, c_row, row, scale, ahead);
+        columns, from, first, n_rows, n, X, x_row, x_term, (const REAL *)packed,
+        columns * SIZE, C, c_row, row, scale, ahead);
 }
 
 static void NAME(multiply)(
@@ -146,17 +146,18 @@ static void NAME(multiply)(
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
     REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
 {
+    /* Where C is the start, no part of a sum can wait there for the rest. */
+    const ptrdiff_t most = from == FROM_C ? n_terms : SUM_BLOCK;
+    const int apart = n_rows >= PACKED_ROWS && y_row * (ptrdiff_t)sizeof(REAL) >= PACKED_BYTES;
     ptrdiff_t left = n_columns / SIZE;
     while (left > 0) {
         const int columns = NAME(part)(left, MOST_COLUMNS);
         ptrdiff_t done = 0;
         do {
-            const ptrdiff_t n = n_terms - done < SUM_BLOCK ? n_terms - done : SUM_BLOCK;
-            const int now = done && from != TO_C ? FROM_C : from;
-            (n_rows >= PACKED_ROWS && y_row * (ptrdiff_t)sizeof(REAL) >= PACKED_BYTES
-                 ? NAME(packed_panel) : NAME(panel))(
-                columns, now, n_rows, n, X + done * x_term, x_row, x_term, Y + done * y_row,
-                y_row, C, c_row, row, done ? 1 : scale, ahead);
+            const ptrdiff_t n = n_terms - done < most ? n_terms - done : most;
+            (apart && n <= SUM_BLOCK ? NAME(packed_panel) : NAME(panel))(
+                columns, from, done == 0, n_rows, n, X + done * x_term, x_row, x_term, Y + done * y_row,
+                y_row, C, c_row, row, from == FROM_C ? scale : 1, ahead);
             done += n;
         } while (done < n_terms);
         left -= columns;
@@ -410,9 +411,7 @@ static void NAME(dots)(
         VEC acc[ROWS][COLUMNS];                                                              \
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
-                VEC start = {0};                                                             \
-                if (B) start = *(const LOOSE *)(B + i * c_row + v * SIZE) * scale;           \
-                acc[i][v] = start;                                                           \
+                acc[i][v] = (VEC){0};                                                        \
             }                                                                                \
         for (ptrdiff_t p = 0; p < n_terms; p++) {                                            \
             VEC y[COLUMNS];                                                                  \
@@ -425,6 +424,7 @@ static void NAME(dots)(
         }                                                                                    \
         UNROLL for (int i = 0; i < ROWS; i++)                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
+                if (B) acc[i][v] += scale * *(const LOOSE *)(B + i * c_row + v * SIZE);      \
                 *(LOOSE *)(C + i * c_row + v * SIZE) = acc[i][v];                            \
                 bad += 0 * acc[i][v];                                                        \
             }                                                                                \
@@ -459,9 +459,10 @@ static REAL NAME(combine)(
     if (n < SIZE) {
         for (ptrdiff_t i = 0; i < n_rows; i++)
             for (ptrdiff_t j = 0; j < n; j++) {
-                REAL total = B ? scale * B[i * c_row + j] : 0;
+                REAL total = 0;
                 for (ptrdiff_t p = 0; p < n_terms; p++)
                     total += X[i * x_row + p * x_term] * Y[p * y_row + j];
+                if (B) total += scale * B[i * c_row + j];
                 C[i * c_row + j] = total;
                 bad += 0 * total;
             }
@@ -487,11 +488,11 @@ static REAL NAME(combine)(
         VEC acc[SAMPLES][COLUMNS];                                                           \
         UNROLL for (int s = 0; s < SAMPLES; s++)                                             \
             UNROLL for (int v = 0; v < COLUMNS; v++)                                         \
-                acc[s][v] = ((const VEC *)(Z + s * z_row))[v];                               \
+                acc[s][v] = ((const VEC *)row)[v];                                           \
         for (ptrdiff_t p = 0; p < n; p++) {                                                  \
             const VEC *const y = (const VEC *)(Y + which[p] * y_row);                        \
             UNROLL for (int s = 0; s < SAMPLES; s++) {                                       \
-                const REAL x = X[s * x_row + p];                                             \
+                const REAL x = (s ? x_1 : x_0)[which[p]];                                    \
                 UNROLL for (int v = 0; v < COLUMNS; v++) acc[s][v] += x * y[v];              \
             }                                                                                \
         }                                                                                    \
@@ -512,7 +513,7 @@ static REAL NAME(combine)(
             VEC acc[COLUMNS];                                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] = c[v];                          \
             UNROLL for (int s = 0; s < SAMPLES; s++) {                                       \
-                const REAL x = X[s * x_row + p];                                             \
+                const REAL x = (s ? x_1 : x_0)[which[p]];                                    \
                 UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] += x * step[s][v];           \
             }                                                                                \
             UNROLL for (int v = 0; v < COLUMNS; v++) c[v] = acc[v];                          \
@@ -531,14 +532,102 @@ static REAL NAME(combine)(
 #define LISTED(KIND, SAMPLES) case 4: KIND(SAMPLES, 4)
 #endif
 
+/* One tile of ROWS rows of C that are listed: all samples, whether or not their input is 0. */
+#define ROWS_TILE(ROWS, COLUMNS)                                                             \
+    {                                                                                        \
+        VEC acc[ROWS][COLUMNS];                                                              \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] = (VEC){0};                   \
+        for (ptrdiff_t s = 0; s < n; s++) {                                                  \
+            const REAL *const x = X[s];                                                      \
+            const VEC *const d = (const VEC *)(D + s * width);                               \
+            UNROLL for (int i = 0; i < ROWS; i++)                                            \
+                UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] += x[which[i]] * d[v];    \
+        }                                                                                    \
+        UNROLL for (int i = 0; i < ROWS; i++)                                                \
+            UNROLL for (int v = 0; v < COLUMNS; v++) {                                       \
+                VEC *const c = (VEC *)(C + which[i] * width) + v;                            \
+                *c = scale * *c + acc[i][v];                                                 \
+            }                                                                                \
+    }                                                                                        \
+    break;
+
+/* Wide rows, one by one: of the samples whose input is not 0 alone. */
+#define WIDE_ROW(COLUMNS)                                                                    \
+    case COLUMNS:                                                                            \
+        for (ptrdiff_t w = 0; w < n_words; w++) {                                            \
+            const uint32_t *const word = masks + w * FASTBP_FEW;                             \
+            for (uint32_t left = some[w]; left; left &= left - 1) {                          \
+                const int bit = fastbp_first(left);                                          \
+                VEC *const c = (VEC *)(C + (32 * w + bit) * width);                          \
+                VEC acc[COLUMNS];                                                            \
+                UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] = (VEC){0};                  \
+                for (uint32_t of = fastbp_samples(word, bit); of; of &= of - 1) {            \
+                    const int s = fastbp_first(of);                                          \
+                    const REAL x = X[s][32 * w + bit];                                       \
+                    const VEC *const d = (const VEC *)(D + s * width);                       \
+                    UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] += x * d[v];             \
+                }                                                                            \
+                UNROLL for (int v = 0; v < COLUMNS; v++) c[v] = scale * c[v] + acc[v];       \
+                if (ahead) fastbp_fetch(ahead, 2);                                           \
+            }                                                                                \
+        }                                                                                    \
+        break;
+
+static void NAME(add_wide_rows)(
+    ptrdiff_t n_words, const uint32_t *some, const uint32_t *masks, ptrdiff_t width,
+    const REAL *const *X, const REAL *D, REAL scale, REAL *C, struct fastbp_ahead *ahead)
+{
+    ptrdiff_t left = width / SIZE;
+    for (int columns; left > 0; left -= columns) {
+        columns = NAME(part)(left, MOST_VECTORS > 12 ? 14 : 12);
+        switch (columns) {
+            WIDE_ROW(1) WIDE_ROW(2) WIDE_ROW(3) WIDE_ROW(4) WIDE_ROW(5) WIDE_ROW(6)
+            WIDE_ROW(7) WIDE_ROW(8) WIDE_ROW(9) WIDE_ROW(10) WIDE_ROW(11) WIDE_ROW(12)
+#if MOST_VECTORS > 12
+            WIDE_ROW(13) WIDE_ROW(14)
+#endif
+        }
+        D += columns * SIZE;
+        C += columns * SIZE;
+    }
+}
+
+static void NAME(add_rows)(
+    ptrdiff_t n_words, const uint32_t *some, ptrdiff_t n, ptrdiff_t width,
+    const REAL *const *X, const REAL *D, REAL scale, REAL *C, uint16_t *places,
+    struct fastbp_ahead *ahead)
+{
+    const ptrdiff_t left = width / SIZE;
+    const uint16_t *which = places;
+    ptrdiff_t found = fastbp_list(32 * n_words, some, some, places);
+    for (int rows; found > 0; found -= rows, which += rows) {
+        rows = NAME(part)(found, left > 2 ? MOST_VECTORS / 4 : MOST_VECTORS / 2);
+        switch (left) {
+#if MOST_COLUMNS == 4
+        case 1: switch (rows) { UP_TO_12(ROWS_TILE, 1) } break;
+        case 2: switch (rows) { UP_TO_12(ROWS_TILE, 2) } break;
+        case 3: switch (rows) { UP_TO_6(ROWS_TILE, 3) } break;
+        case 4: switch (rows) { UP_TO_6(ROWS_TILE, 4) } break;
+#else
+        case 2: switch (rows) { UP_TO_6(ROWS_TILE, 2) } break;
+        case 4: switch (rows) { UP_TO_3(ROWS_TILE, 4) } break;
+#endif
+        }
+        if (ahead) fastbp_fetch(ahead, 2 * rows);
+    }
+}
+
 static void NAME(sum_listed)(
     ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
-    const REAL *X, ptrdiff_t x_row, const REAL *Y, ptrdiff_t y_row, REAL *Z, ptrdiff_t z_row)
+    const REAL *x_0, const REAL *x_1, const REAL *Y, ptrdiff_t y_row, const REAL *row,
+    REAL *Z, ptrdiff_t z_row)
 {
     for (ptrdiff_t left = n_columns / SIZE, columns; left > 0; left -= columns) {
         columns = left < 4 ? left : 4;
         if (n_samples == 2) switch (columns) { LISTED(SUM_LISTED, 2) }
         else switch (columns) { LISTED(SUM_LISTED, 1) }
+        row += columns * SIZE;
         Y += columns * SIZE;
         Z += columns * SIZE;
     }
@@ -546,7 +635,7 @@ static void NAME(sum_listed)(
 
 static ptrdiff_t NAME(add_listed)(
     ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t stop, const uint16_t *which,
-    const REAL *X, ptrdiff_t x_row, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)
+    const REAL *x_0, const REAL *x_1, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)
 {
     ptrdiff_t p = 0;
     for (ptrdiff_t left = n_columns / SIZE, columns; left > 0; left -= columns) {
@@ -710,7 +799,9 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef ADD_LISTED
 #undef LISTED
 #undef PIECES_OF
-#undef CASE
+#undef UP_TO_3
+#undef ROWS_TILE
+#undef WIDE_ROW
 #undef UP_TO_6
 #undef UP_TO_12
 #undef DOTS

@@ -1,18 +1,20 @@
 # The first layer for inputs many of which are 0, such as the pixels of digits: of 784 a MNIST
 # image sets 150. A term of 0 changes no sum, so what is left out changes no bit.
 #
-# For each pair of samples, an even one and the next, there is a list of uint16: at how many
-# places one of both is not 0, and which. It lies where the errors of the inputs would be, which
-# nothing asks for, in the row of the even sample. What is at these places of the inputs, and
-# that alone, lies where all inputs of the two would be.
+# Each sample has a mask: which of its inputs are not 0. Each pair of samples, an even one and the
+# next, has a list of uint16: at how many places one of both is not 0, and which. Both lie where the
+# errors of the inputs would be, which nothing asks for, behind the address of the sample's inputs:
+# the caller's own array, where its type is the network's, else a copy.
 #
-# A list is made of two samples as they are, or of their records (fastbp/records.py): a mask and
-# what is not 0, a fifth of the memory for digits, which samples in random order wait for.
+# Masks are made from samples as they are, or taken from their records (fastbp/records.py): a mask
+# and what is not 0, a fifth of the memory for digits, which samples in random order wait for.
 
 cdef enum:
     LEAST_INPUTS = 64
     MOST_INPUTS = 65535  # as many as a list can name
     LOOKED_AT = 16  # samples
+    NARROW = 4  # vectors of a row
+    FETCHED = 12  # lines for every pass over a pair of samples
     STRIP_BYTES = 32768  # of rows that stay in a near cache while all samples pass
     LEAST_STRIP = 64  # rows
 
@@ -41,13 +43,6 @@ cdef bint lists_pay(const Pass* run, Py_ssize_t start, Py_ssize_t stop) noexcept
     return 3 * some <= (n + 1) // 2 * 2 * n_0
 
 
-cdef inline uint16_t* list_of(
-    const Layer* layers, const real* lists, Py_ssize_t s
-) noexcept nogil:
-    """Return the list of samples s, which is even, and s + 1: how many places, and which."""
-    return <uint16_t*> (lists + s * layers[0].width)
-
-
 cdef inline const real* sample(Inputs inputs, Py_ssize_t s, real* target) noexcept nogil:
     """Return sample s in the network's type: where it is, or else in target."""
     if real is float:
@@ -59,34 +54,27 @@ cdef inline const real* sample(Inputs inputs, Py_ssize_t s, real* target) noexce
     return target
 
 
-cdef Py_ssize_t list_pair(
-    Inputs inputs,
-    Py_ssize_t i,
-    Py_ssize_t j,
-    uint16_t* which,  # OUT
-    real* x,          # OUT  (n_0,)
-    real* y,          # OUT  (n_0,)
+cdef inline const real** place_of(
+    const Layer* layers, const real* lists, Py_ssize_t s
 ) noexcept nogil:
-    """List at which places samples i and j are not 0, and what is there; return at how many."""
-    if inputs.records != NULL:
-        if real is float:
-            return list_compressed_float(
-                inputs.n_0, inputs.records + inputs.starts[i], inputs.records + inputs.starts[j],
-                which, x, y,
-            )  # fmt: skip
-        else:
-            return list_compressed_double(
-                inputs.n_0, inputs.records + inputs.starts[i], inputs.records + inputs.starts[j],
-                which, x, y,
-            )  # fmt: skip
-    if real is float:
-        return list_nonzeros_float(
-            inputs.n_0, sample(inputs, i, x), sample(inputs, j, y), which, x, y
-        )
-    else:
-        return list_nonzeros_double(
-            inputs.n_0, sample(inputs, i, x), sample(inputs, j, y), which, x, y
-        )
+    """Return where the address of the inputs of sample s is kept."""
+    return <const real**> (lists + s * layers[0].width)
+
+
+cdef inline uint32_t* mask_of(
+    const Layer* layers, const real* lists, Py_ssize_t s
+) noexcept nogil:
+    """Return the mask of sample s: which of its inputs are not 0."""
+    return <uint32_t*> (<char*> (lists + s * layers[0].width) + sizeof(void*))
+
+
+cdef inline uint16_t* list_of(
+    const Layer* layers, const real* lists, Py_ssize_t s
+) noexcept nogil:
+    """Return the list of samples s, which is even, and s + 1: how many places, and which."""
+    return <uint16_t*> (
+        <char*> mask_of(layers, lists, s) + mask_bytes(layers[0].fan_out)
+    )
 
 
 cdef void list_inputs(
@@ -94,32 +82,51 @@ cdef void list_inputs(
     Py_ssize_t position,  # IN   of sample 0 in the order
     Py_ssize_t first,     # IN   even
     Py_ssize_t n,
-    real* a,              # OUT  (., width_in) of each sample, the inputs that are listed
+    bint in_place,        # IN   whether inputs may stay where they are
+    real* a,              # OUT  (., width_in) of each sample
     real* lists,          # OUT
 ) noexcept nogil:
     """Bring n samples, from the first on, and their lists."""
-    cdef Py_ssize_t s, k, i, j, width_in = run.layers[0].width
+    cdef Py_ssize_t s, k, i, n_0 = run.inputs.n_0, width_in = run.layers[0].width, end = first + n
+    cdef uint32_t* masks
+    cdef const char* record
     cdef uint16_t* found
     cdef real* x
-    cdef real* y
-    for s from first <= s < first + n by 2:
+    cdef const real* row
+    cdef float* floats = <float*> run.turned
+    for s in range(first, end):
+        i = nth(run, position + s)
         x = a + s * width_in
-        y = x if s + 1 == first + n else x + width_in
-        i, j = nth(run, position + s), nth(run, position + min(s + 1, first + n - 1))
-        found = list_of(run.layers, lists, s)
-        if real is double and run.inputs.floats != NULL:
-            # Half as much to list. Floats lie in the second half of the row, and are widened
-            # from the first on: none is overwritten before it has been read.
-            found[0] = <uint16_t> list_pair(
-                run.inputs, i, j, found + 1, <float*> x + width_in, <float*> y + width_in
-            )
-            for k in range(found[0]):
-                x[k] = (<float*> x + width_in)[k]
-            if y != x:
-                for k in range(found[0]):
-                    y[k] = (<float*> y + width_in)[k]
+        row = x
+        masks = mask_of(run.layers, lists, s)
+        if run.inputs.records != NULL:
+            record = run.inputs.records + run.inputs.starts[i]
+            for k in range(mask_bytes(n_0) // 4):
+                masks[k] = (<const uint32_t*> record)[k]
+            if real is float:
+                expand_float(n_0, record, x)
+            elif run.inputs.floats != NULL:
+                expand_float(n_0, record, floats)
+                for k in range(n_0):
+                    x[k] = floats[k]
+            else:
+                expand_double(n_0, record, x)
         else:
-            found[0] = <uint16_t> list_pair(run.inputs, i, j, found + 1, x, y)
+            row = sample(run.inputs, i, x)
+            if row != x and not in_place:
+                copy(n_0, row, x)
+                row = x
+            if real is float:
+                mask_float(n_0, row, masks)
+            else:
+                mask_double(n_0, row, masks)
+        place_of(run.layers, lists, s)[0] = row
+    for s from first <= s < end by 2:
+        masks = mask_of(run.layers, lists, s)
+        found = list_of(run.layers, lists, s)
+        found[0] = <uint16_t> fastbp_list(
+            n_0, masks, mask_of(run.layers, lists, min(s + 1, end - 1)), found + 1
+        )
 
 
 cdef Py_ssize_t compress(
@@ -152,26 +159,26 @@ cdef void sparse_forward(
     Py_ssize_t first,   # IN   even
     Py_ssize_t n,
     const real* W,      # IN   (fan_in + 1, width) of the first layer
-    const real* a,      # IN   (., width_in) inputs that are listed
     const real* lists,  # IN
     real* z,            # OUT  (., width)
 ) noexcept nogil:
     """Compute z = a W + bias of the first layer, of n samples from the first on."""
-    cdef Py_ssize_t s, width = layers[1].width, width_in = layers[0].width, end = first + n
+    cdef Py_ssize_t s, width = layers[1].width, end = first + n
     cdef const uint16_t* found
-    for s in range(first, end):
-        copy(width, W + layers[1].fan_in * width, z + s * width)
+    cdef const real* bias = W + layers[1].fan_in * width
     for s from first <= s < end by 2:
         found = list_of(layers, lists, s)
         if real is float:
             sum_listed_float(
-                min(2, end - s), width, found[0], found + 1, a + s * width_in, width_in, W, width,
-                z + s * width, width,
+                min(2, end - s), width, found[0], found + 1, place_of(layers, lists, s)[0],
+                place_of(layers, lists, min(s + 1, end - 1))[0], W, width,
+                bias, z + s * width, width,
             )  # fmt: skip
         else:
             sum_listed_double(
-                min(2, end - s), width, found[0], found + 1, a + s * width_in, width_in, W, width,
-                z + s * width, width,
+                min(2, end - s), width, found[0], found + 1, place_of(layers, lists, s)[0],
+                place_of(layers, lists, min(s + 1, end - 1))[0], W, width,
+                bias, z + s * width, width,
             )  # fmt: skip
 
 
@@ -180,17 +187,101 @@ cdef void sparse_gradient(
     Py_ssize_t n,
     Py_ssize_t low,     # IN      the first and
     Py_ssize_t high,    # IN      past the last row of G to compute
-    const real* a,      # IN      (n, width_in) inputs that are listed
     const real* lists,  # IN
     const real* delta,  # IN      (n, width)
-    int start,          # IN      FROM_ZERO, or FROM_C or TO_C to add to what is there
+    int start,          # IN      FROM_ZERO, or FROM_C to add to what is there
     real scale,         # IN      of the weights that are there
     real* work,         # WORK    (high - low, n), and a row of G at least
     real* G,            # IN/OUT  (fan_in, width)
     fastbp_ahead* ahead,
 ) noexcept nogil:
     """Compute a^T delta (BP4) of the first layer, from that start."""
-    cdef Py_ssize_t width = layers[1].width, width_in = layers[0].width, i, s, stop
+    cdef Py_ssize_t width = layers[1].width
+    if start == FROM_ZERO:
+        clear((high - low) * width, G + low * width)
+        scale = 1
+    if low < high and 1 < n <= FEW:
+        rows_gradient(layers, n, low, high, lists, delta, scale, work, G, ahead)
+    elif low < high:
+        strips_gradient(layers, n, low, high, lists, delta, start, scale, work, G, ahead)
+
+
+cdef void rows_gradient(
+    const Layer* layers,
+    Py_ssize_t n,
+    Py_ssize_t low,
+    Py_ssize_t high,
+    const real* lists,
+    const real* delta,
+    real scale,
+    real* work,
+    real* G,
+    fastbp_ahead* ahead,
+) noexcept nogil:
+    """Compute the rows that have an input that is not 0, of at most FEW samples, each at once.
+
+    A wide row has only those samples whose input is not 0; narrow ones have all, tile by tile.
+    """
+    cdef Py_ssize_t first = low // 32, n_words = (high + 31) // 32 - first, width = layers[1].width
+    cdef Py_ssize_t s, k, i
+    cdef bint wide = width * <Py_ssize_t> sizeof(G[0]) > NARROW * VECTOR_BYTES
+    cdef uint32_t* some = <uint32_t*> work  # the rows: which 32 of them, one behind the other, have
+    cdef uint32_t* masks = some + n_words  # the same of each sample: words of FEW samples each
+    cdef const uint32_t* mask
+    cdef void* rows[FEW]
+    for k in range(n_words):
+        some[k] = 0
+    for s in range(n):
+        mask = mask_of(layers, lists, s) + first
+        for k in range(n_words):
+            some[k] |= mask[k]
+        rows[s] = <void*> (place_of(layers, lists, s)[0] + 32 * first)
+    some[0] &= <uint32_t> 0xffffffff << (low % 32)
+    if high % 32:
+        some[n_words - 1] &= ~(<uint32_t> 0xffffffff << (high % 32))
+    G += 32 * first * width
+    if scale != 1:
+        for k in range(low - 32 * first, high - 32 * first):
+            if not some[k // 32] >> (k % 32) & 1:
+                for i in range(k * width, (k + 1) * width):
+                    G[i] *= scale
+    if wide:
+        for k in range(n_words):
+            for s in range(FEW):
+                masks[FEW * k + s] = mask_of(layers, lists, s)[first + k] if s < n else 0
+        if real is float:
+            add_wide_rows_float(
+                n_words, some, masks, width, <const float**> rows, delta, scale, G, ahead
+            )
+        else:
+            add_wide_rows_double(
+                n_words, some, masks, width, <const double**> rows, delta, scale, G, ahead
+            )
+    elif real is float:
+        add_rows_float(
+            n_words, some, n, width, <const float**> rows, delta, scale, G, <uint16_t*> masks, ahead
+        )
+    else:
+        add_rows_double(
+            n_words, some, n, width, <const double**> rows, delta, scale, G, <uint16_t*> masks, ahead
+        )
+
+
+cdef void strips_gradient(
+    const Layer* layers,
+    Py_ssize_t n,
+    Py_ssize_t low,
+    Py_ssize_t high,
+    const real* lists,
+    const real* delta,
+    int start,
+    real scale,
+    real* work,
+    real* G,
+    fastbp_ahead* ahead,
+) noexcept nogil:
+    """Sum strips of rows, pair by pair of samples, in a near cache."""
+    cdef Py_ssize_t width = layers[1].width, i, s, stop
     cdef Py_ssize_t strip = max(LEAST_STRIP, STRIP_BYTES // (width * <Py_ssize_t> sizeof(G[0])))
     cdef const uint16_t* found
     cdef real* sums = G  # row 0 of these
@@ -200,32 +291,34 @@ cdef void sparse_gradient(
         at[s] = 0
         while found[1 + at[s]] < low:
             at[s] += 1
-    if start == TO_C:
+    cdef bint apart = start == FROM_C and n > 1
+    if apart:
         strip = max(1, min(strip, (high - low) * n // width))
+    elif start == FROM_C and scale != 1:
+        for i in range(low * width, high * width):
+            G[i] *= scale
     while low < high:
         stop = min(low + strip, high)
-        if start == TO_C:
+        if apart:
             sums = work - low * width
-        if start != FROM_C:
-            clear((stop - low) * width, sums + low * width)
-        elif scale != 1:
-            for i in range(low * width, stop * width):
-                G[i] *= scale
+            clear((stop - low) * width, work)
         for s from 0 <= s < n by 2:
             found = list_of(layers, lists, s)
             if real is float:
                 at[s] += add_listed_float(
-                    min(2, n - s), width, stop, found + 1 + at[s], a + s * width_in + at[s],
-                    width_in, delta + s * width, width, sums, width,
+                    min(2, n - s), width, stop, found + 1 + at[s], place_of(layers, lists, s)[0],
+                    place_of(layers, lists, min(s + 1, n - 1))[0], delta + s * width, width,
+                    sums, width,
                 )  # fmt: skip
             else:
                 at[s] += add_listed_double(
-                    min(2, n - s), width, stop, found + 1 + at[s], a + s * width_in + at[s],
-                    width_in, delta + s * width, width, sums, width,
+                    min(2, n - s), width, stop, found + 1 + at[s], place_of(layers, lists, s)[0],
+                    place_of(layers, lists, min(s + 1, n - 1))[0], delta + s * width, width,
+                    sums, width,
                 )  # fmt: skip
             if ahead != NULL:
                 fastbp_fetch(ahead, <int> (2 * (stop - low) // n + 1))
-        if start == TO_C:
+        if apart:
             for i in range(low * width, stop * width):
                 G[i] = scale * G[i] + sums[i]
         low = stop

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import GRADIENT, GRADIENT_MOST, STEPS, UNIT, WORST_LAYER, activation_bounds
+from tolerances import (
+    GRADIENT,
+    GRADIENT_MOST,
+    STEPS,
+    TINY_STEPS,
+    UNIT,
+    WORST_LAYER,
+    activation_bounds,
+)
 from twins import (
     COSTS,
     DTYPES,
@@ -19,9 +27,10 @@ from twins import (
     twins,
 )
 
-from fastbp import Dataset, network, network2, parameters, samples
+from fastbp import Dataset, network, network2, parameters, samples, train
 from fastbp._dispatch import core
 from fastbp.functions import COSTS as CODES
+from fastbp.optimizers import SGD
 from fastbp.reference import network as reference1
 
 pytestmark = pytest.mark.core
@@ -335,6 +344,56 @@ def test_many_tiny_steps_are_rounded_once(share, decay):
     )
     assert np.abs(right - before).max() > 10 * UNIT[np.float32]
     assert np.all(np.abs(found - right) <= 2.2 * UNIT[np.float32] * np.abs(right) + 1e-9)
+
+
+def numpys_steps(net, X, Y, batch, epochs, eta):
+    """Train as NumPy's matrix form does, in the type of the arrays; sigmoids and cross-entropy."""
+    biases, weights = ([p.copy() for p in part] for part in (net.biases, net.weights))
+    eta = weights[0].dtype.type(eta)
+    for start in [s for _ in range(epochs) for s in range(0, len(X), batch)]:
+        a = [X[start : start + batch]]
+        for b, w in zip(biases, weights, strict=True):
+            a.append(1 / (1 + np.exp(-(a[-1] @ w.T + b.T))))
+        delta, step = a[-1] - Y[start : start + batch], eta / eta.dtype.type(len(a[0]))
+        for l in range(len(weights) - 1, -1, -1):
+            nabla_b, nabla_w = delta.sum(0)[:, None], delta.T @ a[l]
+            delta = delta @ weights[l] * (a[l] * (1 - a[l]))
+            biases[l] -= step * nabla_b
+            weights[l] -= step * nabla_w
+    return flat(biases, weights).astype(float)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.2], ids=["full", "mostly zeros"])
+@pytest.mark.parametrize("how", ["SGD", "update_mini_batch"])
+def test_tiny_steps_are_rounded_once_a_mini_batch(how, share):
+    """Of 10 epochs of float32 steps, no more is lost than twice what NumPy's matrix form loses."""
+    rng = np.random.default_rng(4)
+    sizes, n, epochs, eta = [80, 20, 5], 192, 10, 1e-4
+    _, net = twins(sizes, "CrossEntropyCost", np.float32, scale=4.0)
+    exact = twins(sizes, "CrossEntropyCost", np.float64, scale=4.0)[1]
+    exact.biases = [b.astype(float) for b in net.biases]
+    exact.weights = [w.astype(float) for w in net.weights]
+    X = (rng.uniform(0.5, 1, (n, 80)) * (rng.random((n, 80)) < share)).astype(np.float32)
+    Y = rng.uniform(0, 1, (n, 5)).astype(np.float32)
+    pairs = [(x[:, None], y[:, None]) for x, y in zip(X, Y, strict=True)]
+    begin = net.biases, net.weights
+    before, worst = flat(*begin).astype(float), {}
+    for batch in [*range(1, 65), 96, 128]:
+        right = numpys_steps(exact, X.astype(float), Y.astype(float), batch, epochs, eta) - before
+        numpys = numpys_steps(net, X, Y, batch, epochs, eta) - before
+        net.biases, net.weights = begin
+        if how == "SGD":
+            train(
+                net, Dataset(X, Y), epochs=epochs, mini_batch_size=batch, optimizer=SGD(eta=eta),
+                shuffle=False, evaluate=False,
+            )  # fmt: skip
+        else:
+            for start in [s for _ in range(epochs) for s in range(0, n, batch)]:
+                net.update_mini_batch(pairs[start : start + batch], eta, 0.0, n)
+        ours = flat(net.biases, net.weights).astype(float) - before
+        net.biases, net.weights = begin
+        worst[batch] = np.linalg.norm(ours - right) / np.linalg.norm(numpys - right)
+    assert max(worst.values()) <= TINY_STEPS, worst
 
 
 @both_dtypes

@@ -16,6 +16,8 @@ STEPS = {
     np.float64: {1: 1e-15, 10: 1e-14, 100: 1e-13},
     np.float32: {1: 5e-7, 10: 2e-6, 100: 5e-5},
 }
+# Error of how far float32 weights have moved, in errors of NumPy's matrix form in float32.
+TINY_STEPS = 2
 RUNNING_COST = {np.float64: 1e-12, np.float32: 1e-5}  # of an epoch's mini-batches, relative
 RANDOM_SETTING = 1e-9  # parameters and losses beside scikit-learn's, after up to 60 epochs
 FLAT_MINIMUM = 1e-4  # L-BFGS ends where the loss falls by less than 2e-9 of itself
