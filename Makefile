@@ -17,7 +17,7 @@ core:  ## the quick subset that judges one build of the core; half a minute
 	$(PYTHON) -m pytest -m core
 
 levels:  ## the quick subset under each SIMD level of this processor
-	for level in $$($(PYTHON) -c "from fastbp._dispatch import core; print(*core.SUPPORTED)"); do \
+	for level in $$($(PYTHON) -c "from fastbp._dispatch import SUPPORTED; print(*SUPPORTED)"); do \
 	    FASTBP_LEVEL=$$level $(PYTHON) -m pytest -q -m core || exit 1; done
 
 published:  ## the author's result files (set FASTBP_DATA)

@@ -270,9 +270,9 @@ def contenders():
 
     The order is that of the turns: the two of the A/A control stand far apart.
     """
-    from fastbp._dispatch import core, kernels
+    from fastbp._dispatch import SUPPORTED, core
 
-    levels = [level for level in core.SUPPORTED if level != kernels.LEVEL]
+    levels = [level for level in SUPPORTED if level != core.LEVEL]
     if os.environ.get("FASTBP_LEVEL"):
         levels = []
     return {

@@ -1,4 +1,4 @@
-"""Pick the kernels for this processor: one module a SIMD level, best first.
+"""Pick the core for this processor: one module a SIMD level, best first.
 
 ``FASTBP_LEVEL`` forces a level; it is an error if that is not built or not supported.
 """
@@ -23,29 +23,28 @@ def _built(name: str) -> ModuleType | None:
         return None
 
 
-def _load() -> tuple[ModuleType, ModuleType]:
-    core = _built("_core")
-    if core is None:
+def _load() -> tuple[tuple[str, ...], ModuleType]:
+    cpu = _built("_cpu")
+    if cpu is None:
         raise ImportError(
-            "fastbp._core is not built; 'pip install .' (or 'pip install -e .' to work "
-            "in a checkout) builds the compiled core"
+            "the compiled core of fastbp is not built; 'pip install .' (or 'pip install -e .' to "
+            "work in a checkout) builds it"
         )
-    supported = [level for level in LEVELS if level in core.SUPPORTED]
+    supported = tuple(level for level in LEVELS if level in cpu.SUPPORTED)
     forced = os.environ.get("FASTBP_LEVEL")
     if forced is not None and forced not in supported:
         expected = f"a level of this processor, {' or '.join(supported)}"
         raise ImportError(text("FASTBP_LEVEL", expected, repr(forced)))
     for level in [forced] if forced else supported:
-        kernels = _built(f"_kernels_{level}")
-        if kernels is not None:
-            core.use(kernels.TABLE)
-            return core, kernels
+        core = _built(f"_core_{level}")
+        if core is not None:
+            return supported, core
     raise ImportError(text("FASTBP_LEVEL", "a level that is built", repr(forced)))
 
 
-core, kernels = _load()
+SUPPORTED, core = _load()  # the levels of this processor, best first; the one that is used
 
 
 def kernel_info() -> dict[str, str]:
     """Return the SIMD level in use, and the compiler and flags that built it."""
-    return {"level": kernels.LEVEL, "compiler": kernels.COMPILED_BY, "flags": kernels.FLAGS}
+    return {"level": core.LEVEL, "compiler": core.COMPILED_BY, "flags": core.FLAGS}

@@ -296,7 +296,7 @@ class Model:
     def _feedforward(self, a: Any) -> NDArray[Any]:
         layout = self._layout()
         out = np.empty((layout.sizes[-1], 1), layout.dtype)
-        if core.feedforward(layout.table, layout.itemsize, *self._parameters, a, out):
+        if core.feedforward(layout.layers, layout.rows_for(1, 1), *self._parameters, a, out):
             return out
         if isinstance(a, Dataset):
             a = a[:]
@@ -307,7 +307,8 @@ class Model:
             x = _private(a, self.dtype)
             layout, biases, weights = self._checked()  # last: a may run code
             out = np.empty((layout.sizes[-1], 1), layout.dtype)
-            _read(core.feedforward(layout.table, layout.itemsize, biases, weights, x, out))
+            row = layout.rows_for(1, 1)
+            _read(core.feedforward(layout.layers, row, biases, weights, x, out))
             return out
         return np.ascontiguousarray(self._outputs(np.ascontiguousarray(a.T)).T)
 
@@ -317,7 +318,13 @@ class Model:
         what = COSTS[cost], 1.0, False, 0.0  # the gradient itself, added to nothing
         if (
             core.backprop(
-                layout.table, layout.itemsize, *self._parameters, [(x, y)], *what, nabla_b, nabla_w
+                layout.layers,
+                layout.rows_for(1, 2),
+                *self._parameters,
+                [(x, y)],
+                *what,
+                nabla_b,
+                nabla_w,
             )
             is not None
         ):
@@ -327,8 +334,9 @@ class Model:
         layout, biases, weights = self._checked()  # last: x and y may be objects that run code
         nabla_b, nabla_w = nablas = layout.fresh()
         done = core.backprop(
-            layout.table, layout.itemsize, biases, weights, [(x, y)], *what, nabla_b, nabla_w
-        )
+            layout.layers, layout.rows_for(1, 2), biases, weights, [(x, y)], *what,
+            nabla_b, nabla_w,
+        )  # fmt: skip
         _read(done is not None)
         return nablas
 
@@ -496,7 +504,7 @@ class Model:
             return False
         new_b, new_w = layout.fresh()
         if not core.backprop(
-            layout.table, layout.itemsize, *published, pairs,
+            layout.layers, layout.rows_for(n, 2), *published, pairs,
             COSTS[cost], -eta / n, True, decay, new_b, new_w,
         ):  # fmt: skip
             return False

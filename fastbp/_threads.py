@@ -61,7 +61,7 @@ ALONE = Pace(1)
 
 
 def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int | None:
-    """Call ``door(*arguments, team)``, with a team of ``parts`` threads that follow it.
+    """Call ``door(*arguments, team, thread_id)`` in each of ``parts`` threads, of which this is 0.
 
     The threads live as long as the call, whose result is returned. None says that they cannot
     be had, and nothing has changed: a thread does not start, or is none of the system's own (as
@@ -78,7 +78,7 @@ def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int | None:
         try:
             if threading.get_native_id() != ours:
                 ready.release()
-                team.follow(part)
+                door(*arguments, team, part)
         except BaseException as error:
             failures.append(error)
             team.abort()
@@ -94,7 +94,7 @@ def enter(parts: int, door: Callable[..., int], *arguments: Any) -> int | None:
         except RuntimeError:  # no more threads to be had
             together = False
         if together:
-            result = door(*arguments, team)
+            result = door(*arguments, team, 0)
         else:
             team.abort()
     except BaseException:

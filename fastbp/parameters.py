@@ -9,22 +9,23 @@ core are the only places that know an offset; the block is never public.
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import _checks
-from fastbp._dispatch import core, kernels
+from fastbp._dispatch import core
 from fastbp.errors import shown, text
 from fastbp.functions import ACTIVATIONS
 
-_COLUMN = core.LAYOUT_COLUMNS
+# A row of the layout table, as src_cython/parameters.pxi has it.
+_LAYER = np.dtype([(name, np.intp) for name in core.LAYER_FIELDS])
 _MOST_PARAMETERS = 2**48  # 2 PiB of float64: no machine has them, and no offset overflows
 
 # Multiply-adds of one pass over a block of samples: all three passes take some 60 ms, so that
 # Ctrl-C is seen in time. That many rows are few enough for the samples to fit the second cache.
-_BLOCK_WORK = 2**23 * kernels.VECTOR
+_BLOCK_WORK = 2**23 * core.VECTOR
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -49,6 +50,13 @@ def _check_ints(sizes: tuple[int, ...]) -> tuple[int, ...]:
 _known = lru_cache(maxsize=64)(_check_ints)
 
 
+class Workspace(NamedTuple):
+    """What a pass of the core over blocks of samples works in (src_cython/parameters.pxi)."""
+
+    buffers: NDArray[Any]  # (buffers, rows, row_width)
+    transposed: NDArray[Any]  # (threads, .)
+
+
 class Layout:
     """Where the parameters of a network of these sizes lie in a block of this dtype.
 
@@ -66,24 +74,20 @@ class Layout:
         # Of the biases, then of the weights, in the book's form.
         self.shapes = [(n, 1) for n in sizes[1:]], list(zip(sizes[1:], sizes[:-1], strict=True))
         vector = core.ALIGNMENT // dtype.itemsize
-        self.table = np.zeros((len(sizes), len(_COLUMN)), np.intp)
-        offset = unit = 0
+        table = np.zeros(len(sizes), _LAYER)
+        offset = activation_offset = 0
         for layer, size in enumerate(sizes):
             width = -(-size // vector) * vector
             fan_in = sizes[layer - 1] if layer else 0
-            row = {
-                "fan_in": fan_in,
-                "fan_out": size,
-                "width": width,
-                "offset": offset,
-                "unit": unit,
-                "activation": ACTIVATIONS[activations[layer - 1]] if layer else 0,
-            }
-            for name, value in row.items():
-                self.table[layer, _COLUMN[name]] = value
+            row = table[layer]
+            row["fan_in"], row["fan_out"], row["width"] = fan_in, size, width
+            row["offset"], row["activation_offset"] = offset, activation_offset
+            row["activation"] = ACTIVATIONS[activations[layer - 1]] if layer else 0
             offset += (fan_in + 1) * width if layer else 0
-            unit += width
+            activation_offset += width
         self.length = offset
+        self.table = table
+        self.layers = core.Layers(table)
         rows: int = max(1, _BLOCK_WORK // offset)
         self.block_rows: int = min(core.BLOCK_ROWS, rows if rows < 8 else -(-rows // 8) * 8)
         self.rows_per_call = max(self.block_rows, 2 * _BLOCK_WORK // offset)
@@ -122,26 +126,35 @@ class Layout:
         biases, weights = ([np.empty(shape, self.dtype) for shape in part] for part in self.shapes)
         return biases, weights
 
-    def scratch(self, rows: int, parts: int = 1, kinds: int = 2) -> NDArray[Any]:
-        """Return scratch for ``rows`` samples, shared by ``parts``.
+    def workspace(self, rows: int, n_threads: int = 1, buffers: int = 2) -> Workspace:
+        """Return the core's workspace for ``rows`` samples, shared by threads, uninitialised.
 
-        Of each layer it holds so many ``kinds`` of values: activations, errors, and others.
+        It has so many ``buffers`` of one row a sample, for activations, errors, and others.
         """
-        return self.work(0, rows, parts, kinds)[1]
+        return self.work(0, rows, n_threads, buffers)[1]
 
     def work(
-        self, blocks: int, rows: int, parts: int = 1, kinds: int = 2
-    ) -> tuple[list[NDArray[Any]], NDArray[Any]]:
-        """Return so many uninitialised blocks, and :meth:`scratch`.
+        self, blocks: int, rows: int, n_threads: int = 1, buffers: int = 2
+    ) -> tuple[list[NDArray[Any]], Workspace]:
+        """Return so many uninitialised blocks, and :meth:`workspace`.
 
         All is one allocation: glibc keeps what is freed up to twice its largest, so that the next
         call finds the memory warm. Apart, blocks of 784-100-10 faulted anew at each gradient,
         which took three times as long.
         """
         start = blocks * self.length
-        room = core.scratch_length(self.table, self.itemsize, rows, kinds, parts)
-        whole = _aligned(start + room, self.dtype)
-        return list(whole[:start].reshape(blocks, self.length)), whole[start:]
+        end = start + buffers * rows * self.layers.row_width
+        each = self.layers.n_transposed(rows, self.itemsize)
+        whole = _aligned(end + n_threads * each, self.dtype)
+        workspace = Workspace(
+            whole[start:end].reshape(buffers, rows, self.layers.row_width),
+            whole[end:].reshape(n_threads, each),
+        )
+        return list(whole[:start].reshape(blocks, self.length)), workspace
+
+    def rows_for(self, n: int, buffers: int) -> NDArray[Any]:
+        """Return buffers of n rows for samples one at a time, uninitialised, of any alignment."""
+        return np.empty((buffers, n, self.layers.row_width), self.dtype)
 
     def pack(
         self,
@@ -152,14 +165,14 @@ class Layout:
         """Return ``block``, or a new one, that holds copies of these arrays."""
         if block is None:
             block = self.empty()
-        if not core.pack(self.table, self.itemsize, biases, weights, block, False, False):
+        if not core.pack(self.layers, biases, weights, block):
             raise RuntimeError("weights or biases were changed in the midst of a call")
         return block
 
     def unpack(self, block: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return fresh ``(biases, weights)`` from a block, in the book's shapes."""
         biases, weights = self.fresh()
-        core.pack(self.table, self.itemsize, biases, weights, block, True, False)
+        core.unpack(self.layers, block, biases, weights)
         return biases, weights
 
     def check(
@@ -171,7 +184,7 @@ class Layout:
         where: tuple[str, str] = ("biases", "weights"),
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return the public arrays fit for the core; copies only of those that are not."""
-        if core.pack(self.table, self.itemsize, biases, weights, None, False, finite):
+        if core.are_parameters(self.layers, self.itemsize, biases, weights, finite):
             return list(biases), list(weights)  # nearly always
         checked_w = self._check_list(weights, where[1], self.shapes[1], finite)
         checked_b = self._check_list(biases, where[0], self.shapes[0], finite)

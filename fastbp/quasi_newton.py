@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import _checks, training
+from fastbp._dispatch import core
 from fastbp._model import Model
 from fastbp.gradients.work import Work
 from fastbp.objective import Blocks, Objective
@@ -49,8 +50,8 @@ def minimize(
         biases, w = parts(theta)
         layout.pack(biases, w, work.block)
         cost, _ = objective.judge(work.block, objective.data, objective.weights)
-        for piece, run in work.runs():
-            run.gradient(grads, piece.start > 0)
+        for piece, given in work.pieces():
+            core.gradient(*given, grads, piece.start > 0)
         slope = layout.flatten(*layout.unpack(grads)).astype(np.float64)
         decayed = theta[n_biases:]
         cost += l1 * float(np.abs(decayed).sum()) + 0.5 * l2 * float(decayed @ decayed)

@@ -41,7 +41,8 @@ def of(X: NDArray[Any]) -> Records | tuple[None, None]:
     rows = max(1, _PIECE // n_0)
     for start in range(0, n, rows):
         stop = min(start + rows, n)
-        if core.compress(X, n_0, start, stop, records.starts, records.records) < stop - start:
+        done = core.pack_nonzeros(core.Samples(X), start, stop, records.starts, records.records)
+        if done < stop - start:
             return NONE
     # What is left over goes back; a line behind the last record may be read.
     records.records.resize(records.starts[-1] + core.ALIGNMENT, refcheck=False)

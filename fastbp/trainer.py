@@ -99,7 +99,7 @@ class Trainer:
 
         def options(layout: Layout, epoch: int) -> Any:
             return core.Options(
-                objective.in_unit(self.max_norm), objective.weights, optimizer.code, objective.l1,
+                objective.in_unit(self.max_norm), optimizer.code, objective.l1,
                 l2, objective.in_unit(objective.alpha), *optimizer.numbers, self.moments,
                 self.rates, self.seed, *self._before(epoch), each,
             )  # fmt: skip
@@ -122,7 +122,8 @@ class Trainer:
             n_threads=n_threads,
             options=options,
             carried=self.moments,
-            kinds=2 if self.rates is None else 4,
+            buffers=2 if self.rates is None else 4,
+            weights=objective.weights,
             fixed=objective.layout,
         )
 

@@ -46,7 +46,8 @@ def run(
     n_threads: int = 1,
     options: Callable[[Layout, int], Any] = lambda layout, epoch: None,
     carried: NDArray[Any] | None = None,
-    kinds: int = 2,
+    buffers: int = 2,
+    weights: NDArray[Any] | None = None,
     fixed: Layout | None = None,
 ) -> None:
     """Train ``net`` and commit once an epoch; a list is shuffled in place, a Dataset is not.
@@ -58,8 +59,9 @@ def run(
     All are asked anew in each epoch: they, and the shuffle, are code of the user's that may
     change the network.
     ``options(layout, epoch)`` tells the core of what goes beyond plain steps with weight
-    decay, which needs so many ``kinds`` of scratch and keeps in ``carried`` what it carries
-    from one step to the next: then the network must stay of the ``fixed`` layout.
+    decay, which needs so many ``buffers`` of workspace and keeps in ``carried`` what it carries
+    from one step to the next: then the network must stay of the ``fixed`` layout. ``weights`` are
+    those of the samples' costs.
     """
     n, fitted = len(deck.dealt), _Fitted(check_finite, len(epochs))
     pace = _threads.Pace(n_threads)
@@ -87,10 +89,10 @@ def run(
             layout.refuse_other(fixed or layout)
             fitted.fit(deck, layout)  # before the parameters: samples may be objects that run code
             fitted.compress()
-            layout, biases, weights = net._checked(finite=True)
+            layout, biases, net_weights = net._checked(finite=True)
             layout.refuse_other(fixed or layout)
             fitted.fit(deck, layout)
-            block = layout.pack(biases, weights)
+            block = layout.pack(biases, net_weights)
             try:
                 descend(
                     layout,
@@ -106,7 +108,8 @@ def run(
                     pace=pace,
                     options=options(layout, epoch),
                     carried=carried,
-                    kinds=kinds,
+                    buffers=buffers,
+                    weights=weights,
                     compressed=fitted.compressed,
                 )
             finally:
@@ -188,7 +191,8 @@ def descend(
     pace: _threads.Pace = _threads.ALONE,
     options: Any = None,
     carried: NDArray[Any] | None = None,
-    kinds: int = 2,
+    buffers: int = 2,
+    weights: NDArray[Any] | None = None,
     compressed: Any = records.NONE,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
@@ -199,13 +203,13 @@ def descend(
     found by a replay from the last look at the parameters, so that neither the error nor the
     state depends on when these are looked at. ``epoch`` is None where ``order`` is one
     mini-batch by itself. ``pace`` tells how many threads share the work, which changes no
-    bit of the result. ``options``, of the core's, ``carried`` and ``kinds`` are as in
-    :func:`run`; ``compressed`` are the records of X.
+    bit of the result. ``options``, of the core's, ``carried``, ``buffers`` and ``weights`` are
+    as in :func:`run`; ``compressed`` are the records of X.
     """
     size = min(mini_batch_size, len(order))
     rows = layout.rows(size)
     most = pace.most(3.0 * rows * len(block), block.itemsize)
-    grads, scratch = layout.empty(), layout.scratch(rows, most, kinds)
+    grads, workspace = layout.empty(), layout.workspace(rows, most, buffers)
     looked = time.perf_counter()
     good, good_at, position = block.copy(), 0, 0
     good_carried = None if carried is None else carried.copy()
@@ -216,8 +220,8 @@ def descend(
     def take(order: NDArray[np.intp], position: int, seconds: float, parts: int) -> int | None:
         return _threads.enter(
             parts, core.train,
-            block, grads, layout.table, scratch, rows, X, Y, order,
-            position, size, COSTS[cost], eta, decay, seconds, options, *compressed,
+            block, grads, layout.layers, *workspace, core.Samples(X, Y, weights, *compressed),
+            order, position, size, COSTS[cost], eta, decay, seconds, options,
         )  # fmt: skip
 
     def replay() -> int:
@@ -275,7 +279,7 @@ def clipping(max_norm: float) -> Any:
     if max_norm == math.inf:
         return None
     return core.Options(
-        max_norm, None, core.OPTIMIZERS["sgd"], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, None,
+        max_norm, core.OPTIMIZERS["sgd"], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, None,
         None, 0, 0, 0, None,
     )  # fmt: skip
 
@@ -308,9 +312,9 @@ def outputs(layout: Layout, block: NDArray[Any], X: NDArray[Any]) -> NDArray[Any
     """Return the output activations of every row of X, (n, n_out)."""
     n = len(X)
     rows = min(layout.block_rows, max(n, 1))
-    scratch = layout.scratch(rows)
+    workspace = layout.workspace(rows)
     result = np.empty((n, layout.sizes[-1]), layout.dtype)
     for start in range(0, n, layout.rows_per_call):
         stop = min(start + layout.rows_per_call, n)
-        core.forward(block, layout.table, scratch, rows, X, start, stop, result)
+        core.forward(block, layout.layers, *workspace, core.Samples(X), start, stop, result)
     return result

@@ -1,155 +1,170 @@
-# Activations and costs: the one compiled place that knows them. An entry is a code
-# (interface.pxd), a name (core.pyx), and an answer to each question here. The gate admits only
-# codes that have a name, and pairs that fit, so no switch has a branch for others.
+# Activations and costs: the one compiled place that knows them. An entry is a code, a name (in
+# _core.pyx), and an answer to each question here. The gate admits only codes that have a name, and
+# pairs that fit, so no switch has a branch for others.
 #
-# Values come in n rows of fan_out, `width` apart. All activations but softmax work on each value
-# by itself; it is one of outputs only, whose padding is never read.
+# Values are those of a layer in n rows of a workspace, each `row` behind the last: layer.fan_out
+# neurons and padding to layer.width, which is computed too where that takes no more time. All
+# activations but softmax work on each value by itself; softmax is one of outputs only.
 
-cdef enum:
-    CHUNK = 64  # values whose slopes are computed at a time
+cdef enum Activation:
+    LINEAR
+    SIGMOID
+    TANH
+    RELU
+    LEAKY_RELU
+    SOFTPLUS
+    EXPONENTIAL
+    SOFTMAX
+
+cdef enum Cost:
+    QUADRATIC
+    CROSS_ENTROPY
+    LOG_LIKELIHOOD
+    POISSON
 
 
 cdef void activate(
-    int activation,      # IN
+    const Layer* layer,  # IN
     Py_ssize_t n,        # IN
-    Py_ssize_t fan_out,  # IN
-    Py_ssize_t width,    # IN
-    real* z,             # IN/OUT  weighted inputs, then activations
+    real* a,             # IN/OUT  weighted inputs z, then activations
+    Py_ssize_t row,      # IN
 ) noexcept nogil:
-    """Replace z by the activation of z."""
-    cdef Py_ssize_t j, s, all = (n - 1) * width + fan_out
-    if activation == SIGMOID:
+    """Replace the weighted inputs of a layer by its activations."""
+    cdef Py_ssize_t s, j, width = layer.width
+    if layer.activation == SIGMOID:  # 1 / (1 + exp(-z))
         if real is float:
-            sigmoid_float(all, z)
+            sigmoid_float(n, width, a, row)
         else:
-            sigmoid_double(all, z)
-    elif activation == TANH:
+            sigmoid_double(n, width, a, row)
+    elif layer.activation == TANH:
         if real is float:
-            tanh_float(all, z)
+            tanh_float(n, width, a, row)
         else:
-            tanh_double(all, z)
-    elif activation == RELU:
-        for j in range(all):
-            z[j] = 0 if z[j] <= 0 else z[j]  # NaN stays
-    elif activation == LEAKY_RELU:
-        for j in range(all):
-            z[j] = z[j] if z[j] > 0 else <real> LEAK * z[j]
-    elif activation == SOFTPLUS:
-        if real is float:
-            softplus_float(all, z)
-        else:
-            softplus_double(all, z)
-    elif activation == EXPONENTIAL:
-        exponential(all, z)
-    elif activation == SOFTMAX:
+            tanh_double(n, width, a, row)
+    elif layer.activation == RELU:  # max(z, 0)
         for s in range(n):
-            below_largest(fan_out, width, z + s * width)
-        exponential(n * width, z)
+            for j in range(s * row, s * row + width):
+                a[j] = 0 if a[j] <= 0 else a[j]  # NaN stays
+    elif layer.activation == LEAKY_RELU:
         for s in range(n):
-            divide_by_sum(fan_out, width, z + s * width)
+            for j in range(s * row, s * row + width):
+                a[j] = a[j] if a[j] > 0 else <real> LEAK * a[j]
+    elif layer.activation == SOFTPLUS:  # ln(1 + exp(z))
+        if real is float:
+            softplus_float(n, width, a, row)
+        else:
+            softplus_double(n, width, a, row)
+    elif layer.activation == EXPONENTIAL:
+        exponential(n, width, a, row)
+    elif layer.activation == SOFTMAX:  # exp(z - max(z)) / sum(exp(z - max(z)))
+        for s in range(n):
+            subtract_largest(layer, a + s * row)
+        exponential(n, width, a, row)
+        for s in range(n):
+            divide_by_sum(layer, a + s * row)
     # LINEAR: as it is
 
 
-cdef inline void exponential(Py_ssize_t n, real* z) noexcept nogil:
+cdef inline void exponential(
+    Py_ssize_t n, Py_ssize_t width, real* z, Py_ssize_t row
+) noexcept nogil:
     if real is float:
-        exponential_float(n, z)
+        exponential_float(n, width, z, row)
     else:
-        exponential_double(n, z)
+        exponential_double(n, width, z, row)
 
 
-# Rows are whole vectors: what lies between fan_out and width is computed too, for nobody.
-
-
-cdef inline void below_largest(Py_ssize_t fan_out, Py_ssize_t width, real* z) noexcept nogil:
+cdef inline void subtract_largest(const Layer* layer, real* z) noexcept nogil:
     cdef Py_ssize_t j
     cdef real largest = z[0]
-    for j in range(1, fan_out):
+    for j in range(1, layer.fan_out):
         largest = max(largest, z[j])
-    for j in range(width):
+    for j in range(layer.width):
         z[j] -= largest
 
 
-cdef inline void divide_by_sum(Py_ssize_t fan_out, Py_ssize_t width, real* z) noexcept nogil:
+cdef inline void divide_by_sum(const Layer* layer, real* z) noexcept nogil:
     cdef Py_ssize_t j
     cdef real total = 0
-    for j in range(fan_out):
+    for j in range(layer.fan_out):
         total += z[j]
-    for j in range(width):
+    for j in range(layer.width):
         z[j] /= total
 
 
-cdef void times_slope(
-    int activation,      # IN
+cdef void multiply_by_slope(
+    const Layer* layer,  # IN
     Py_ssize_t n,        # IN
-    Py_ssize_t fan_out,  # IN
-    Py_ssize_t width,    # IN
     const real* a,       # IN      activations
+    Py_ssize_t a_row,    # IN
     real* delta,         # IN/OUT
+    Py_ssize_t row,      # IN
 ) noexcept nogil:
     """Multiply delta by the derivative of the activation, taken from its output a."""
-    cdef Py_ssize_t j, s, i, m, all = (n - 1) * width + fan_out
+    cdef Py_ssize_t s, j
     cdef real one = 1, total  # a literal would be a double
-    cdef real[CHUNK] slopes
-    if activation == SIGMOID:
-        for j in range(all):
-            delta[j] *= a[j] * (one - a[j])
-    elif activation == TANH:
-        for j in range(all):
-            delta[j] *= (one - a[j]) * (one + a[j])
-    elif activation == RELU:
-        for j in range(all):
-            delta[j] = delta[j] if a[j] > 0 else 0
-    elif activation == LEAKY_RELU:
-        for j in range(all):
-            delta[j] *= <real> 1 if a[j] > 0 else <real> LEAK
-    elif activation == SOFTPLUS:  # 1 - exp(-a)
-        for j from 0 <= j < all by CHUNK:
-            m = min(CHUNK, all - j)
-            copy(m, a + j, slopes)
+    for s in range(n):
+        if layer.activation == SIGMOID:
+            for j in range(layer.width):
+                delta[j] *= a[j] * (one - a[j])
+        elif layer.activation == TANH:
+            for j in range(layer.width):
+                delta[j] *= (one - a[j]) * (one + a[j])
+        elif layer.activation == RELU:
+            for j in range(layer.width):
+                delta[j] = delta[j] if a[j] > 0 else 0
+        elif layer.activation == LEAKY_RELU:
+            for j in range(layer.width):
+                delta[j] *= one if a[j] > 0 else <real> LEAK
+        elif layer.activation == SOFTPLUS:  # 1 - exp(-a)
             if real is float:
-                decay_float(m, slopes)
+                times_decay_float(layer.width, a, delta)
             else:
-                decay_double(m, slopes)
-            for i in range(m):
-                delta[j + i] *= slopes[i]
-    elif activation == EXPONENTIAL:
-        for j in range(all):
-            delta[j] *= a[j]
-    elif activation == SOFTMAX:  # a symmetric matrix for each row: diag(a) - a a^T
-        for s in range(n):
+                times_decay_double(layer.width, a, delta)
+        elif layer.activation == EXPONENTIAL:
+            for j in range(layer.width):
+                delta[j] *= a[j]
+        elif layer.activation == SOFTMAX:  # a symmetric matrix: diag(a) - a a^T
             total = 0
-            for j in range(s * width, s * width + fan_out):
+            for j in range(layer.fan_out):
                 total += a[j] * delta[j]
-            for j in range(s * width, s * width + fan_out):
+            for j in range(layer.fan_out):
                 delta[j] = a[j] * (delta[j] - total)
+        a += a_row
+        delta += row
 
 
-cdef void times_curvature(
-    int activation,  # IN
-    Py_ssize_t n,    # IN
-    const real* a,   # IN      activations
-    real* factor,    # IN/OUT
+cdef void multiply_by_curvature(
+    const Layer* layer,  # IN
+    Py_ssize_t n,        # IN
+    const real* a,       # IN      activations
+    Py_ssize_t a_row,    # IN
+    real* factor,        # IN/OUT
+    Py_ssize_t row,      # IN
 ) noexcept nogil:
     """Multiply by the second derivative of the activation over the first; not of softmax."""
-    cdef Py_ssize_t j
+    cdef Py_ssize_t s, j
     cdef real one = 1, two = 2
-    if activation == SIGMOID:
-        for j in range(n):
-            factor[j] *= one - two * a[j]
-    elif activation == TANH:
-        for j in range(n):
-            factor[j] *= -two * a[j]
-    elif activation == SOFTPLUS:  # exp(-a)
-        for j in range(n):
-            factor[j] *= <real> exp(-a[j])
-    elif activation != EXPONENTIAL:
-        clear(n, factor)  # LINEAR, RELU, LEAKY_RELU: straight lines
+    for s in range(n):
+        if layer.activation == SIGMOID:
+            for j in range(layer.width):
+                factor[j] *= one - two * a[j]
+        elif layer.activation == TANH:
+            for j in range(layer.width):
+                factor[j] *= -two * a[j]
+        elif layer.activation == SOFTPLUS:  # exp(-a)
+            for j in range(layer.width):
+                factor[j] *= <real> exp(-a[j])
+        elif layer.activation != EXPONENTIAL:
+            clear(layer.width, factor)  # LINEAR, RELU, LEAKY_RELU: straight lines
+        a += a_row
+        factor += row
 
 
 cdef double output_cost(
     int cost,       # IN
     Py_ssize_t n,   # IN
-    const real* a,  # IN  output activations
+    const real* a,  # IN  output activations of a sample
     const real* y,  # IN  targets
 ) noexcept nogil:
     """Return the cost of a sample, to be watched in training.
@@ -177,109 +192,73 @@ cdef double output_cost(
     return total
 
 
-cdef void output_delta(
-    int cost,        # IN
-    int activation,  # IN
-    Py_ssize_t n,    # IN
-    const real* a,   # IN      output activations
-    real scale,      # IN
-    real* delta,     # IN/OUT  targets y, then the error of the output layer
+cdef void output_error(
+    int cost,            # IN
+    const Layer* layer,  # IN
+    Py_ssize_t n,        # IN
+    const real* a,       # IN      output activations
+    Py_ssize_t a_row,    # IN
+    real cost_weight,    # IN
+    real* delta,         # IN/OUT  targets y, then the error of the output layer; 0 in the padding
+    Py_ssize_t row,      # IN
 ) noexcept nogil:
-    """Replace the targets y by scale times dC/dz of the output layer (BP1)."""
-    cdef Py_ssize_t j
-    cdef real total = 1
-    if cost == LOG_LIKELIHOOD:  # of a softmax: a sum(y) - y
-        total = 0
-        for j in range(n):
-            total += delta[j]
-    for j in range(n):
-        delta[j] = scale * (a[j] * total - delta[j])
-    if cost == QUADRATIC:
-        times_slope(activation, 1, n, n, a, delta)
-    elif cost == POISSON and activation == SOFTPLUS:  # (1 - y / a) slope
-        times_slope(activation, 1, n, n, a, delta)
-        for j in range(n):
-            delta[j] /= a[j]
-    # CROSS_ENTROPY of a sigmoid: its denominator a (1 - a) cancels the slope; POISSON of an
-    # exponential: a does.
+    """Replace the targets y by cost_weight times dC/dz = dC/da * slope(a) of the output layer (BP1)."""
+    cdef Py_ssize_t s, j
+    cdef real total
+    for s in range(n):
+        total = 1
+        if cost == LOG_LIKELIHOOD:  # of a softmax: dC/dz = a sum(y) - y
+            total = 0
+            for j in range(layer.fan_out):
+                total += delta[s * row + j]
+        # CROSS_ENTROPY of a sigmoid: its denominator a (1 - a) cancels the slope; POISSON of an
+        # exponential: a does.
+        for j in range(layer.fan_out):
+            delta[s * row + j] = cost_weight * (a[s * a_row + j] * total - delta[s * row + j])
+        for j in range(layer.fan_out, layer.width):
+            delta[s * row + j] = 0
+    if slope_stays(cost, layer):
+        multiply_by_slope(layer, n, a, a_row, delta, row)
+        if cost == POISSON:  # dC/da = 1 - y / a
+            for s in range(n):
+                for j in range(layer.fan_out):
+                    delta[s * row + j] /= a[s * a_row + j]
 
 
-# The same for one sample and a layer of one line: sigmoids take no call, and stay in registers.
+cdef inline bint slope_stays(int cost, const Layer* layer) noexcept nogil:
+    """Whether the slope of the output layer is a factor of its error, as nothing cancels it."""
+    return cost == QUADRATIC or (cost == POISSON and layer.activation == SOFTPLUS)
 
 
-cdef inline void times_line(const real* factor, real* delta) noexcept nogil:
-    if real is float:
-        times_line_float(factor, delta)
-    else:
-        times_line_double(factor, delta)
-
-
-cdef inline void activate_line(
-    int activation,
-    Py_ssize_t fan_out,
-    const real* there,  # IN      1 for each neuron, 0 in the padding
-    real* z,            # IN/OUT  weighted inputs, then activations
-    real* slope,        # OUT     not of softmax; 0 in the padding
-) noexcept nogil:
-    if activation == SIGMOID:
-        if real is float:
-            sigmoid_line_float(there, z, slope)
-        else:
-            sigmoid_line_double(there, z, slope)
-    else:
-        activate(activation, 1, fan_out, fan_out, z)
-        if activation != SOFTMAX:
-            copy(fan_out, there, slope)
-            times_slope(activation, 1, fan_out, fan_out, z, slope)
-
-
-cdef inline void output_delta_line(
-    int cost,
-    int activation,
-    Py_ssize_t fan_out,
-    const real* a,
-    const real* scale,  # IN      0 in the padding
-    const real* slope,  # IN
-    real* delta,        # IN/OUT  targets y, then the error; 0 in the padding
-) noexcept nogil:
-    if activation == SIGMOID:
-        if real is float:
-            error_line_float(scale, a, delta)
-        else:
-            error_line_double(scale, a, delta)
-        if cost == QUADRATIC:
-            times_line(slope, delta)
-    else:
-        output_delta(cost, activation, fan_out, a, scale[0], delta)
-
-
-cdef void output_change(
-    int cost,        # IN
-    int activation,  # IN
-    Py_ssize_t n,    # IN
-    const real* y,   # IN   targets
-    const real* a,   # IN   output activations
-    const real* d,   # IN   their error dC/dz
-    const real* dz,  # IN   how the weighted inputs change along a direction,
-    const real* da,  # IN   and the activations
-    real scale,      # IN   of the cost
-    real* work,      # WORK
-    real* change,    # OUT  how dC/dz changes
+cdef void output_error_change(
+    int cost,            # IN
+    const Layer* layer,  # IN
+    const real* y,       # IN   targets of a sample
+    const real* a,       # IN   its output activations
+    const real* d,       # IN   their error dC/dz
+    const real* dz,      # IN   how the weighted inputs change along a direction,
+    const real* da,      # IN   and the activations
+    real cost_weight,    # IN
+    real* work,          # WORK
+    real* change,        # OUT  how dC/dz changes; 0 in the padding
 ) noexcept nogil:
     """Compute the change of the output layer's error along a direction."""
     cdef Py_ssize_t j
     cdef real total = 1
+    clear(layer.width, change)
+    clear(layer.width, work)
     if cost == LOG_LIKELIHOOD:
         total = 0
-        for j in range(n):
+        for j in range(layer.fan_out):
             total += y[j]
-    for j in range(n):
-        change[j] = scale * da[j] * total  # where d = scale (a sum(y) - y), or (a - y)
+    for j in range(layer.fan_out):
+        # where d = cost_weight (a sum(y) - y), or (a - y)
+        change[j] = cost_weight * da[j] * total
         work[j] = d[j] * dz[j]
-    if cost == QUADRATIC or (cost == POISSON and activation == SOFTPLUS):
-        times_slope(activation, 1, n, n, a, change)
-        times_curvature(activation, n, a, work)
-        for j in range(n):
+    if slope_stays(cost, layer):
+        multiply_by_slope(layer, 1, a, 0, change, 0)
+        multiply_by_curvature(layer, 1, a, 0, work, 0)
+        for j in range(layer.fan_out):
             if cost == POISSON:  # d = (1 - y / a) slope
                 change[j] *= y[j] / (a[j] * a[j])
             change[j] += work[j]

@@ -1,4 +1,4 @@
-/* Numbers that core.pyx, kernels.pyx and simd.h have in common. */
+/* Numbers that _core.pyx and simd.h have in common. */
 #ifndef FASTBP_INTERFACE_H
 #define FASTBP_INTERFACE_H
 

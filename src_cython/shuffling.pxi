@@ -1,8 +1,6 @@
 # The shuffles of Python's `random`, drawn from its own generator. The entry points here move
 # Python objects, but call none between looking at a list and writing to it.
 
-from libc.stdint cimport uint32_t
-
 cdef extern from "Python.h":
     PyObject** items "PySequence_Fast_ITEMS"(list) noexcept
 
@@ -55,8 +53,7 @@ cdef inline double draw_double(uint32_t* state) noexcept nogil:
 cdef void permute(
     uint32_t* state,    # IN/OUT
     bint python2,       # IN
-    Py_ssize_t n,       # IN      below 2^32
-    Py_ssize_t* order,  # IN/OUT
+    Py_ssize_t[::1] order,  # IN/OUT  fewer than 2^32
 ) noexcept nogil:
     """Exchange each entry, the last first, for one drawn of those up to it.
 
@@ -65,7 +62,7 @@ cdef void permute(
     cdef Py_ssize_t i, j
     cdef uint32_t choices, choice
     cdef int spare = 0
-    for i in range(n - 1, 0, -1):
+    for i in range(order.shape[0] - 1, 0, -1):
         if python2:
             j = <Py_ssize_t> (draw_double(state) * <double> (i + 1))
         else:
@@ -90,7 +87,6 @@ def shuffle(
     The GIL is kept: a thread that draws in between would get what is drawn here.
     """
     cdef uint32_t state[WORDS + 1]
-    cdef Py_buffer view
     cdef tuple words = getstate()
     # Not a comprehension: one that finds no memory to grow drops its item twice (Cython 3.2).
     cdef list after = [None] * (WORDS + 1)
@@ -99,28 +95,26 @@ def shuffle(
         raise ValueError("not the state of a Mersenne Twister")
     for k in range(WORDS + 1):
         state[k] = words[k]
-    view = look(order, sizeof(Py_ssize_t), True)
-    permute(state, python2, length(&view), <Py_ssize_t*> view.buf)
+    permute(state, python2, order)  # a view that is made after all that runs code of a user's
     for k in range(WORDS + 1):
         after[k] = state[k]
     setstate(tuple(after))
 
 
-cdef const Py_ssize_t* places(list dealt, order) except NULL:
-    """Return indices into ``dealt``, as many as it has."""
+cdef int check_indices(list dealt, const Py_ssize_t[::1] which) except -1:
+    """Refuse what are not indices into ``dealt``, as many as it has."""
     cdef Py_ssize_t k, n = len(dealt)
     cdef bint good = True
-    cdef const Py_ssize_t* which = <const Py_ssize_t*> address(
-        "order", order, sizeof(Py_ssize_t), n
-    )
+    if which.shape[0] != n:
+        wrong_length("order", n, which.shape[0])
     for k in range(n):
         good &= (0 <= which[k]) & (which[k] < n)
     if not good:
-        raise ValueError(text("order", f"indices below {n}", "others"))
-    return which
+        raise ValueError(error_message("order", f"indices below {n}", "others"))
+    return 0
 
 
-cdef bint same(list cards, list dealt, const Py_ssize_t* which) noexcept:
+cdef bint same(list cards, list dealt, const Py_ssize_t[::1] which) noexcept:
     cdef PyObject** card = items(cards)
     cdef PyObject** first = items(dealt)
     cdef Py_ssize_t k
@@ -133,26 +127,28 @@ cdef bint same(list cards, list dealt, const Py_ssize_t* which) noexcept:
 
 
 def lies(
-    list cards,  # IN
-    list dealt,  # IN
-    order,       # IN   indices into dealt
+    list cards not None,                   # IN
+    list dealt not None,                   # IN
+    const Py_ssize_t[::1] order not None,  # IN   indices into dealt
 ):
     """Return whether ``cards[k]`` is the object ``dealt[order[k]]``, for all k and no more."""
-    return same(cards, dealt, places(dealt, order))
+    check_indices(dealt, order)
+    return same(cards, dealt, order)
 
 
 def deal(
-    list cards,  # IN/OUT
-    list dealt,  # IN
-    before,      # IN   indices into dealt
-    after,       # IN   the same, in another order
+    list cards not None,                    # IN/OUT
+    list dealt not None,                    # IN
+    const Py_ssize_t[::1] before not None,  # IN   indices into dealt
+    const Py_ssize_t[::1] after not None,   # IN   the same, in another order
 ):
     """Make ``cards[k]`` the object ``dealt[after[k]]``, if they lie as in ``before``."""
-    cdef const Py_ssize_t* which = places(dealt, after)
     cdef PyObject** card
     cdef PyObject** first
     cdef Py_ssize_t k
-    if same(cards, dealt, places(dealt, before)):
+    check_indices(dealt, after)
+    check_indices(dealt, before)
+    if same(cards, dealt, before):
         card, first = items(cards), items(dealt)
         for k in range(len(dealt)):
-            card[k] = first[which[k]]  # the list holds what it held: no count of references
+            card[k] = first[after[k]]  # the list holds what it held: no count of references

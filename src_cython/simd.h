@@ -6,17 +6,17 @@
  *   combine    C = scale B + X Y     } shape and alignment, which need no packing then
  *
  * multiply(from, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale,
- * ahead) computes, for i < n_rows and j < n_columns,
+ * queue) computes, for i < n_rows and j < n_columns,
  *
  *   C[i c_row + j] = start + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
  *
  * where start is 0 (FROM_ZERO), row[j] (FROM_ROW) or scale times what is there (FROM_C). Sums go
  * on from a row, but what is there is added last: a weight is rounded once a step, however many
  * terms the step has, and tiny ones are not lost. A single term is added to it at once.
- * Columns come in whole lines of 64 bytes, and Y, C and row are aligned to them. sigmoid(n, z)
- * works in place on any n values.
+ * Columns come in whole lines of 64 bytes, and Y, C and row are aligned to them.
+ * sigmoid(n_rows, n, z, row) works in place on n values, whole vectors at any address, of each row.
  *
- * ahead, if not NULL, names what is read next, and is fetched into the cache bit by bit while
+ * queue, if not NULL, names what is read next, and is fetched into the cache bit by bit while
  * tiles are computed: the samples of the next mini-batch lie anywhere in memory, and waiting
  * for them took a fifth of the time at 784-30-10.
  *
@@ -34,7 +34,7 @@
  * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
  * no operand: columns may be computed twice.
  *
- * Where most inputs are 0 (sparse.pxi): mask(n, row, masks) writes which of n values are not 0, a
+ * Where most inputs are 0 (packed_inputs.pxi): mask(n, row, masks) writes which of n values are not 0, a
  * bit for each; compress(n, row, record) writes that, and the values that are not 0, and returns how
  * many bytes, with room for as many as all values would take; expand(n, record, row) is the way
  * back, and may read a line of any bytes behind the record. For the k-th of the places listed,
@@ -45,23 +45,24 @@
  *   add_listed(n_samples, n_columns, stop, which, x_0, x_1, D, d_row, C, c_row) adds
  *   x_s[p] D[s d_row + j] to C[p c_row + j], and returns of how many places: those before stop.
  *
- * add_rows(n_words, some, n, width, X, D, scale, C, places, ahead) computes
+ * add_rows(n_words, some, n, width, X, D, scale, C, places, queue) computes
  *
  *   C[p width + j] = scale C[p width + j] + sum over s < n of X[s][p] D[s width + j]
  *
  * for each p that the mask `some` has; places is room for as many, and 16. add_wide_rows(n_words,
- * some, masks, width, X, D, scale, C, ahead) does so with those samples alone whose masks have p: of
+ * some, masks, width, X, D, scale, C, queue) does so with those samples alone whose masks have p: of
  * 32 places each, masks has the words of FASTBP_FEW samples.
  *
  * Columns and alignment are those of multiply, and so is the order of sums: the same bits. Two
  * samples share the loads and stores of the rows that both need.
  *
- * tanh, softplus (ln(1 + exp z)), exponential and decay (1 - exp(-z)) work in place like sigmoid.
+ * tanh, softplus (ln(1 + exp z)) and exponential work in place like sigmoid; times_decay(n, a, delta)
+ * multiplies delta by 1 - exp(-a).
  *
- * Of single lines, aligned (tiny.pxi): advance(n, decay, W, bias, a, d, x, z) replaces n rows of W
- * by decay W + a d^T and bias, if not NULL, by bias + d, and sets z to that bias, or 0, + x W;
- * sigmoid_line(there, z, slope) replaces z by its sigmoid and sets slope to its derivative times
- * `there`; error_line(factor, a, delta) replaces delta by factor (a - delta); times_line(factor,
+ * Of single lines, aligned (one_line_layers.pxi): advance(n, decay, W, bias, a, d, x, z) replaces
+ * n rows of W by decay W + a d^T and bias, if not NULL, by bias + d, and sets z to that bias, or 0,
+ * + x W; sigmoid_line(mask, z, slope) replaces z by its sigmoid and sets slope to its derivative
+ * times the mask; error_line(factor, a, delta) replaces delta by factor (a - delta); times_line(factor,
  * delta) multiplies delta; a factor of 0, as in the padding, leaves 0 of what overflowed too.
  *
  * transpose(n, m, source, row, target, column) copies n rows of m values, `row` apart, to m rows
@@ -98,7 +99,7 @@ enum { FROM_ZERO, FROM_ROW, FROM_C };
 enum { FASTBP_FEW = 16 };
 
 
-struct fastbp_ahead {
+typedef struct {
     const char *rows;        /* the first of all */
     const ptrdiff_t *starts; /* where each begins, in bytes; NULL: as many apart as they are long */
     ptrdiff_t bytes;         /* of each to fetch */
@@ -106,7 +107,7 @@ struct fastbp_ahead {
     ptrdiff_t n;             /* how many */
     ptrdiff_t done;          /* bytes of the first of them that are on their way */
     int lines;               /* to fetch for every eight rows of a tile */
-};
+} PrefetchQueue;
 
 #ifdef __GNUC__
 #define FASTBP_PREFETCH(address) __builtin_prefetch(address, 0, 2)
@@ -149,41 +150,45 @@ static inline void fastbp_restore(fastbp_mode before) { (void)before; }
 #ifdef __GNUC__
 __attribute__((always_inline))
 #endif
-static inline void fastbp_fetch_row(const void *row, ptrdiff_t bytes)
+static inline void fastbp_prefetch_row(const void *row, ptrdiff_t bytes)
 {
     for (ptrdiff_t done = 0; done < bytes; done += FASTBP_LINE)
         FASTBP_PREFETCH((const char *)row + done);
 }
 
-static inline void fastbp_fetch_lines(struct fastbp_ahead *ahead, int lines)
+static inline void fastbp_prefetch_lines(PrefetchQueue *queue, int lines)
 {
     ptrdiff_t left = lines * FASTBP_LINE;
-    while (left > 0 && ahead->n > 0) {
-        const ptrdiff_t which = *ahead->which;
+    while (left > 0 && queue->n > 0) {
+        const ptrdiff_t which = *queue->which;
         const char *const row =
-            ahead->rows + (ahead->starts ? ahead->starts[which] : which * ahead->bytes);
-        ptrdiff_t done = ahead->done;
-        const ptrdiff_t end = left < ahead->bytes - done ? done + left : ahead->bytes;
+            queue->rows + (queue->starts ? queue->starts[which] : which * queue->bytes);
+        ptrdiff_t done = queue->done;
+        const ptrdiff_t end = left < queue->bytes - done ? done + left : queue->bytes;
         left -= end - done;
         for (; done < end; done += FASTBP_LINE) FASTBP_PREFETCH(row + done);
-        ahead->done = done;
-        if (done >= ahead->bytes) {
-            ahead->done = 0;
-            ahead->which++;
-            ahead->n--;
+        queue->done = done;
+        if (done >= queue->bytes) {
+            queue->done = 0;
+            queue->which++;
+            queue->n--;
         }
     }
 }
 
-static inline void fastbp_fetch(struct fastbp_ahead *ahead, int rows)
+static inline void fastbp_prefetch(PrefetchQueue *queue, int rows)
 {
-    fastbp_fetch_lines(ahead, (rows * ahead->lines + 7) / 8);
+    fastbp_prefetch_lines(queue, (rows * queue->lines + 7) / 8);
 }
 
 #if defined(__GNUC__) && !defined(FASTBP_PLAIN)
 #define FASTBP_KERNELS "simd_vector.h"
+enum { FASTBP_PLAIN_LOOPS = 0 };
 #else
 #define FASTBP_KERNELS "simd_plain.h"
+enum { FASTBP_PLAIN_LOOPS = 1 }; /* for plain_gemm of gemm.pxi */
+#define multiply_float(...) ((void)0)
+#define multiply_double(...) ((void)0)
 #endif
 
 /* Masks of n places, 32 in each, in whole values. */

@@ -2,30 +2,9 @@
 
 #define VECTOR_BYTES 16 /* as the compiler makes of loops */
 
-static void NAME(multiply)(
-    int from, ptrdiff_t n_rows, ptrdiff_t n_columns, ptrdiff_t n_terms,
-    const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
-    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
+static void NAME(sigmoid)(ptrdiff_t n_rows, ptrdiff_t n, REAL *z, ptrdiff_t row)
 {
-    enum { LINE = FASTBP_LINE / sizeof(REAL) };
-    /* A single term is added to C at once, and rounded with it. */
-    const int at_once = from == FROM_C && n_terms == 1;
-    (void)ahead;
-    for (ptrdiff_t i = 0; i < n_rows; i++)
-        for (ptrdiff_t j_0 = 0; j_0 < n_columns; j_0 += LINE) {
-            REAL *const c = C + i * c_row + j_0, sums[LINE];
-            for (ptrdiff_t j = 0; j < LINE; j++)
-                sums[j] = from == FROM_ROW ? row[j_0 + j] : at_once ? scale * c[j] : 0;
-            for (ptrdiff_t p = 0; p < n_terms; p++)
-                for (ptrdiff_t j = 0; j < LINE; j++)
-                    sums[j] += X[i * x_row + p * x_term] * Y[p * y_row + j_0 + j];
-            for (ptrdiff_t j = 0; j < LINE; j++)
-                c[j] = from == FROM_C && !at_once ? sums[j] + scale * c[j] : sums[j];
-        }
-}
-
-static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
-{
+    for (; n_rows > 0; n_rows--, z += row)
     for (ptrdiff_t i = 0; i < n; i++) {
         REAL x = -z[i], power;
         const int large = x > LARGEST, small = x < -LARGEST;
@@ -46,10 +25,10 @@ static void NAME(sigmoid)(ptrdiff_t n, REAL *z)
 
 enum { NAME(LINE) = FASTBP_LINE / sizeof(REAL) };
 
-static inline void NAME(sigmoid_line)(const REAL *there, REAL *z, REAL *slope)
+static inline void NAME(sigmoid_line)(const REAL *mask, REAL *z, REAL *slope)
 {
-    NAME(sigmoid)(NAME(LINE), z);
-    for (ptrdiff_t j = 0; j < NAME(LINE); j++) slope[j] = there[j] * (z[j] * (1 - z[j]));
+    NAME(sigmoid)(1, NAME(LINE), z, 0);
+    for (ptrdiff_t j = 0; j < NAME(LINE); j++) slope[j] = mask[j] * (z[j] * (1 - z[j]));
 }
 
 static inline void NAME(error_line)(const REAL *factor, const REAL *a, REAL *delta)
@@ -105,17 +84,17 @@ static ptrdiff_t NAME(add_listed)(
 
 static void NAME(add_rows)(
     ptrdiff_t n_words, const uint32_t *some, ptrdiff_t n, ptrdiff_t width,
-    const REAL *const *X, const REAL *D, REAL scale, REAL *C, uint16_t *places,
-    struct fastbp_ahead *ahead)
+    const REAL *const *X, const REAL *D, ptrdiff_t d_row, REAL scale, REAL *C, uint16_t *places,
+    PrefetchQueue *queue)
 {
-    (void)places, (void)ahead;
+    (void)places, (void)queue;
     for (ptrdiff_t p = 0; p < 32 * n_words; p++) {
         if (!(some[p / 32] >> p % 32 & 1)) continue;
         for (ptrdiff_t j_0 = 0; j_0 < width; j_0 += NAME(LINE)) {
             REAL *const c = C + p * width + j_0, sums[NAME(LINE)] = {0};
             for (ptrdiff_t s = 0; s < n; s++)
                 for (ptrdiff_t j = 0; j < NAME(LINE); j++)
-                    sums[j] += X[s][p] * D[s * width + j_0 + j];
+                    sums[j] += X[s][p] * D[s * d_row + j_0 + j];
             for (ptrdiff_t j = 0; j < NAME(LINE); j++) c[j] = sums[j] + scale * c[j];
         }
     }
@@ -123,7 +102,7 @@ static void NAME(add_rows)(
 
 static void NAME(add_wide_rows)(
     ptrdiff_t n_words, const uint32_t *some, const uint32_t *masks, ptrdiff_t width,
-    const REAL *const *X, const REAL *D, REAL scale, REAL *C, struct fastbp_ahead *ahead)
+    const REAL *const *X, const REAL *D, ptrdiff_t d_row, REAL scale, REAL *C, PrefetchQueue *queue)
 {
     for (ptrdiff_t p = 0; p < 32 * n_words; p++) {
         const uint32_t of = fastbp_samples(masks + p / 32 * FASTBP_FEW, (int)(p % 32));
@@ -133,18 +112,19 @@ static void NAME(add_wide_rows)(
             for (uint32_t left = of; left; left &= left - 1) {
                 const int s = fastbp_first(left);
                 for (ptrdiff_t j = 0; j < NAME(LINE); j++)
-                    sums[j] += X[s][p] * D[s * width + j_0 + j];
+                    sums[j] += X[s][p] * D[s * d_row + j_0 + j];
             }
             for (ptrdiff_t j = 0; j < NAME(LINE); j++) c[j] = sums[j] + scale * c[j];
         }
     }
-    (void)ahead;
+    (void)queue;
 }
 
 /* What is not on the way of a sigmoid network is the C library's. */
 #define IN_PLACE(FUNCTION, VALUE)                                                            \
-    static void NAME(FUNCTION)(ptrdiff_t n, REAL *values)                                    \
+    static void NAME(FUNCTION)(ptrdiff_t n_rows, ptrdiff_t n, REAL *values, ptrdiff_t row)   \
     {                                                                                        \
+        for (; n_rows > 0; n_rows--, values += row)                                          \
         for (ptrdiff_t i = 0; i < n; i++) {                                                  \
             const double z = values[i], u = exp(-fabs(z));                                   \
             (void)u;                                                                         \
@@ -154,7 +134,11 @@ static void NAME(add_wide_rows)(
 IN_PLACE(tanh, tanh(z))
 IN_PLACE(softplus, (z < 0 ? 0 : z) + log1p(u))
 IN_PLACE(exponential, exp(z > LARGEST ? LARGEST : z < -LARGEST ? -LARGEST : z))
-IN_PLACE(decay, -expm1(-z))
+
+static void NAME(times_decay)(ptrdiff_t n, const REAL *a, REAL *delta)
+{
+    for (ptrdiff_t j = 0; j < n; j++) delta[j] *= (REAL)-expm1(-(double)a[j]);
+}
 
 static void NAME(dots)(
     ptrdiff_t n_rows, ptrdiff_t n_samples, ptrdiff_t n, const REAL *W,

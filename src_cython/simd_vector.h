@@ -47,9 +47,8 @@ typedef REAL NAME(loose)
     }                                                                                        \
     break;
 
-#define UP_TO_3(KIND, COLUMNS)                                                               \
-    case 1: KIND(1, COLUMNS) case 2: KIND(2, COLUMNS) case 3: KIND(3, COLUMNS)
-#define UP_TO_6(KIND, COLUMNS) UP_TO_3(KIND, COLUMNS)                                        \
+#define UP_TO_6(KIND, COLUMNS)                                                               \
+    case 1: KIND(1, COLUMNS) case 2: KIND(2, COLUMNS) case 3: KIND(3, COLUMNS)               \
     case 4: KIND(4, COLUMNS) case 5: KIND(5, COLUMNS) case 6: KIND(6, COLUMNS)
 #define UP_TO_12(KIND, COLUMNS) UP_TO_6(KIND, COLUMNS)                                       \
     case 7: KIND(7, COLUMNS) case 8: KIND(8, COLUMNS) case 9: KIND(9, COLUMNS)               \
@@ -92,7 +91,7 @@ static inline int NAME(part)(ptrdiff_t n, ptrdiff_t most)
 static void __attribute__((noinline)) NAME(panel)(
     int columns, int from, int first, ptrdiff_t n_rows, ptrdiff_t n,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
-    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, PrefetchQueue *queue)
 {
     /* Both are rows to load, of zeros where there is nothing: code for each case in every tile was
      * a third of all code. A single term is added to C at once, and rounded with it. */
@@ -117,7 +116,7 @@ static void __attribute__((noinline)) NAME(panel)(
         case 2: switch (rows) { UP_TO_6(TILE, 2) } break;
 #endif
         }
-        if (ahead) fastbp_fetch(ahead, rows);
+        if (queue) fastbp_prefetch(queue, rows);
         X += rows * x_row;
         C += rows * c_row;
         before += rows * before_row;
@@ -130,7 +129,7 @@ static void __attribute__((noinline)) NAME(panel)(
 static void __attribute__((noinline)) NAME(packed_panel)(
     int columns, int from, int first, ptrdiff_t n_rows, ptrdiff_t n,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
-    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, PrefetchQueue *queue)
 {
     VEC packed[SUM_BLOCK * MOST_COLUMNS];
     for (ptrdiff_t p = 0; p < n; p++)
@@ -138,13 +137,13 @@ static void __attribute__((noinline)) NAME(packed_panel)(
             packed[p * columns + v] = ((const VEC *)(Y + p * y_row))[v];
     NAME(panel)(
         columns, from, first, n_rows, n, X, x_row, x_term, (const REAL *)packed,
-        columns * SIZE, C, c_row, row, scale, ahead);
+        columns * SIZE, C, c_row, row, scale, queue);
 }
 
 static void NAME(multiply)(
     int from, ptrdiff_t n_rows, ptrdiff_t n_columns, ptrdiff_t n_terms,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
-    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, struct fastbp_ahead *ahead)
+    REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, PrefetchQueue *queue)
 {
     /* Where C is the start, no part of a sum can wait there for the rest. */
     const ptrdiff_t most = from == FROM_C ? n_terms : SUM_BLOCK;
@@ -157,7 +156,7 @@ static void NAME(multiply)(
             const ptrdiff_t n = n_terms - done < most ? n_terms - done : most;
             (apart && n <= SUM_BLOCK ? NAME(packed_panel) : NAME(panel))(
                 columns, from, done == 0, n_rows, n, X + done * x_term, x_row, x_term, Y + done * y_row,
-                y_row, C, c_row, row, from == FROM_C ? scale : 1, ahead);
+                y_row, C, c_row, row, from == FROM_C ? scale : 1, queue);
             done += n;
         } while (done < n_terms);
         left -= columns;
@@ -234,22 +233,22 @@ static inline VEC NAME(softplus_of)(VEC z)
 }
 
 #define IN_PLACE(FUNCTION)                                                                   \
-    static void NAME(FUNCTION)(ptrdiff_t n, REAL *z)                                         \
+    static void NAME(FUNCTION)(ptrdiff_t n_rows, ptrdiff_t n, REAL *z, ptrdiff_t row)        \
     {                                                                                        \
-        for (; n > 0; n -= SIZE, z += SIZE) {                                                \
-            VEC part = {0};                                                                  \
-            if (n >= SIZE) part = *(const LOOSE *)z;                                         \
-            else memcpy(&part, z, (size_t)n * sizeof(REAL));                                 \
-            part = NAME(FUNCTION##_of)(part);                                                \
-            if (n >= SIZE) *(LOOSE *)z = part;                                               \
-            else memcpy(z, &part, (size_t)n * sizeof(REAL));                                 \
-        }                                                                                    \
+        for (; n_rows > 0; n_rows--, z += row)                                               \
+            for (ptrdiff_t j = 0; j < n; j += SIZE)                                          \
+                *(LOOSE *)(z + j) = NAME(FUNCTION##_of)(*(const LOOSE *)(z + j));            \
     }
 IN_PLACE(sigmoid)
 IN_PLACE(tanh)
 IN_PLACE(softplus)
 IN_PLACE(exponential)
-IN_PLACE(decay)
+
+static void NAME(times_decay)(ptrdiff_t n, const REAL *a, REAL *delta)
+{
+    for (ptrdiff_t j = 0; j < n; j += SIZE)
+        *(LOOSE *)(delta + j) *= NAME(decay_of)(*(const LOOSE *)(a + j));
+}
 
 /* A line is one vector or several; few enough, with the sum and a row, for the registers. */
 #define VECTORS (FASTBP_LINE / VECTOR_BYTES)
@@ -276,12 +275,12 @@ static inline void NAME(advance)(
     UNROLL for (int u = 0; u < VECTORS; u++) ((VEC *)z)[u] = sum[u];
 }
 
-static inline void NAME(sigmoid_line)(const REAL *there, REAL *z, REAL *slope)
+static inline void NAME(sigmoid_line)(const REAL *mask, REAL *z, REAL *slope)
 {
     UNROLL for (int u = 0; u < VECTORS; u++) {
         const VEC a = NAME(sigmoid_of)(((VEC *)z)[u]);
         ((VEC *)z)[u] = a;
-        ((VEC *)slope)[u] = ((const VEC *)there)[u] * (a * (1 - a));
+        ((VEC *)slope)[u] = ((const VEC *)mask)[u] * (a * (1 - a));
     }
 }
 
@@ -540,7 +539,7 @@ static REAL NAME(combine)(
             UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] = (VEC){0};                   \
         for (ptrdiff_t s = 0; s < n; s++) {                                                  \
             const REAL *const x = X[s];                                                      \
-            const VEC *const d = (const VEC *)(D + s * width);                               \
+            const VEC *const d = (const VEC *)(D + s * d_row);                               \
             UNROLL for (int i = 0; i < ROWS; i++)                                            \
                 UNROLL for (int v = 0; v < COLUMNS; v++) acc[i][v] += x[which[i]] * d[v];    \
         }                                                                                    \
@@ -551,6 +550,9 @@ static REAL NAME(combine)(
             }                                                                                \
     }                                                                                        \
     break;
+
+#define ROWS_LEFT(COLUMNS)                                                                   \
+    case 4: ROWS_TILE(4, COLUMNS) case 2: ROWS_TILE(2, COLUMNS) case 1: ROWS_TILE(1, COLUMNS)
 
 /* Wide rows, one by one: of the samples whose input is not 0 alone. */
 #define WIDE_ROW(COLUMNS)                                                                    \
@@ -565,18 +567,18 @@ static REAL NAME(combine)(
                 for (uint32_t of = fastbp_samples(word, bit); of; of &= of - 1) {            \
                     const int s = fastbp_first(of);                                          \
                     const REAL x = X[s][32 * w + bit];                                       \
-                    const VEC *const d = (const VEC *)(D + s * width);                       \
+                    const VEC *const d = (const VEC *)(D + s * d_row);                       \
                     UNROLL for (int v = 0; v < COLUMNS; v++) acc[v] += x * d[v];             \
                 }                                                                            \
                 UNROLL for (int v = 0; v < COLUMNS; v++) c[v] = scale * c[v] + acc[v];       \
-                if (ahead) fastbp_fetch(ahead, 2);                                           \
+                if (queue) fastbp_prefetch(queue, 2);                                           \
             }                                                                                \
         }                                                                                    \
         break;
 
 static void NAME(add_wide_rows)(
     ptrdiff_t n_words, const uint32_t *some, const uint32_t *masks, ptrdiff_t width,
-    const REAL *const *X, const REAL *D, REAL scale, REAL *C, struct fastbp_ahead *ahead)
+    const REAL *const *X, const REAL *D, ptrdiff_t d_row, REAL scale, REAL *C, PrefetchQueue *queue)
 {
     ptrdiff_t left = width / SIZE;
     for (int columns; left > 0; left -= columns) {
@@ -595,26 +597,28 @@ static void NAME(add_wide_rows)(
 
 static void NAME(add_rows)(
     ptrdiff_t n_words, const uint32_t *some, ptrdiff_t n, ptrdiff_t width,
-    const REAL *const *X, const REAL *D, REAL scale, REAL *C, uint16_t *places,
-    struct fastbp_ahead *ahead)
+    const REAL *const *X, const REAL *D, ptrdiff_t d_row, REAL scale, REAL *C, uint16_t *places,
+    PrefetchQueue *queue)
 {
     const ptrdiff_t left = width / SIZE;
     const uint16_t *which = places;
     ptrdiff_t found = fastbp_list(32 * n_words, some, some, places);
     for (int rows; found > 0; found -= rows, which += rows) {
-        rows = NAME(part)(found, left > 2 ? MOST_VECTORS / 4 : MOST_VECTORS / 2);
+        /* As many as fit the registers, then what is left by powers of two. */
+        rows = MOST_VECTORS / (left > 2 ? 4 : 2);
+        if (rows > found) rows = NAME(piece)(found, 8);
         switch (left) {
 #if MOST_COLUMNS == 4
-        case 1: switch (rows) { UP_TO_12(ROWS_TILE, 1) } break;
-        case 2: switch (rows) { UP_TO_12(ROWS_TILE, 2) } break;
-        case 3: switch (rows) { UP_TO_6(ROWS_TILE, 3) } break;
-        case 4: switch (rows) { UP_TO_6(ROWS_TILE, 4) } break;
+        case 1: switch (rows) { case 12: ROWS_TILE(12, 1) case 8: ROWS_TILE(8, 1) ROWS_LEFT(1) } break;
+        case 2: switch (rows) { case 12: ROWS_TILE(12, 2) case 8: ROWS_TILE(8, 2) ROWS_LEFT(2) } break;
+        case 3: switch (rows) { case 6: ROWS_TILE(6, 3) ROWS_LEFT(3) } break;
+        case 4: switch (rows) { case 6: ROWS_TILE(6, 4) ROWS_LEFT(4) } break;
 #else
-        case 2: switch (rows) { UP_TO_6(ROWS_TILE, 2) } break;
-        case 4: switch (rows) { UP_TO_3(ROWS_TILE, 4) } break;
+        case 2: switch (rows) { case 6: ROWS_TILE(6, 2) ROWS_LEFT(2) } break;
+        case 4: switch (rows) { case 3: ROWS_TILE(3, 4) ROWS_LEFT(4) } break;
 #endif
         }
-        if (ahead) fastbp_fetch(ahead, 2 * rows);
+        if (queue) fastbp_prefetch(queue, 2 * rows);
     }
 }
 
@@ -799,7 +803,7 @@ static int NAME(finite)(ptrdiff_t n, const REAL *values)
 #undef ADD_LISTED
 #undef LISTED
 #undef PIECES_OF
-#undef UP_TO_3
+#undef ROWS_LEFT
 #undef ROWS_TILE
 #undef WIDE_ROW
 #undef UP_TO_6

@@ -38,7 +38,7 @@ enum { SPINS = 200 };
 
 /* Wait for all parts; return 0 if one of them will never come. What each part wrote before,
  * all see after. Arrivals only ever grow, so that a slow part cannot miss the end of its wait. */
-static inline int fastbp_meet(ptrdiff_t *team, ptrdiff_t parts)
+static inline int fastbp_barrier(ptrdiff_t *team, ptrdiff_t parts)
 {
     const ptrdiff_t own = INCREMENT(&team[ARRIVALS]);
     const ptrdiff_t all = (own + parts - 1) / parts * parts;
@@ -55,10 +55,10 @@ static inline int fastbp_meet(ptrdiff_t *team, ptrdiff_t parts)
 }
 
 /* Meet, and return what part 0 has found: whether to leave. */
-static inline int fastbp_agree(ptrdiff_t *team, ptrdiff_t parts, ptrdiff_t part, int leave)
+static inline int fastbp_broadcast(ptrdiff_t *team, ptrdiff_t parts, ptrdiff_t part, int leave)
 {
     if (part == 0) STORE(&team[LEAVING], leave);
-    return !fastbp_meet(team, parts) || LOAD(&team[LEAVING]) != 0;
+    return !fastbp_barrier(team, parts) || LOAD(&team[LEAVING]) != 0;
 }
 
 static inline void fastbp_abort(ptrdiff_t *team) { STORE(&team[ABORTED], 1); }

@@ -16,9 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Modules with next to nothing in them, which compile in seconds.
 SOURCES = {
-    "src_cython/core.pyx": "",
-    "src_cython/interface.pxd": "",
-    "src_cython/kernels.pyx": "cdef extern from *:\n    const char* FASTBP_FLAGS\n"
+    "src_cython/cpu.pyx": "",
+    "src_cython/_core.pyx": "cdef extern from *:\n    const char* FASTBP_FLAGS\n"
     "FLAGS = FASTBP_FLAGS.decode()\n",
     "fastbp/__init__.py": "",
 }
@@ -158,12 +157,12 @@ def test_gcc_and_clang_build_without_a_warning(names, checkout):
         pytest.skip(f"{names[0]} is not installed")
     done = build(checkout, CC=compiler)
     assert (done.returncode, done.stderr) == (0, "")
-    found = flags(checkout, "_kernels_base")
+    found = flags(checkout, "_core_base")
     assert found[:1] == ["-O2"]
     assert "-ffp-contract=fast" in found
     assert ("-fvect-cost-model=cheap" in found) == (compiler == "gcc")
     if X86:
-        assert flags(checkout, "_kernels_x86v4")[len(found) :][0] == "-march=x86-64-v4"
+        assert flags(checkout, "_core_x86v4")[len(found) :][0] == "-march=x86-64-v4"
 
 
 def test_flags_that_the_compiler_does_not_know_are_left_out(checkout):
@@ -181,11 +180,11 @@ def test_flags_that_the_compiler_does_not_know_are_left_out(checkout):
     )
     done = build(checkout, CC=compiler)
     assert (done.returncode, done.stderr) == (0, "")
-    found = flags(checkout, "_kernels_base")
+    found = flags(checkout, "_core_base")
     assert {"-O2", "-fno-math-errno", "-ffp-contract=fast"} <= set(found)
     assert [flag for flag in found if re.match("-fno-(plt|align)", flag)] == []
-    assert flags(checkout, "_kernels_x86v3") is None
-    assert (flags(checkout, "_kernels_x86v4") is not None) == X86
+    assert flags(checkout, "_core_x86v3") is None
+    assert (flags(checkout, "_core_x86v4") is not None) == X86
 
 
 @pytest.mark.parametrize(
@@ -205,5 +204,5 @@ def test_variables_choose_flags_and_levels(environment, expected, checkout):
     done = build(checkout, **environment)
     assert (done.returncode, done.stderr) == (0, "")
     levels = ("base", "x86v3", "x86v4")
-    found = {level: flags(checkout, f"_kernels_{level}") for level in levels}
+    found = {level: flags(checkout, f"_core_{level}") for level in levels}
     assert {level: used for level, used in found.items() if used is not None} == expected

@@ -968,7 +968,7 @@ def test_copies_are_whole_and_independent(book, way):
 
 
 def test_a_pickle_holds_no_more_than_the_arrays(book):
-    """A pickle is as large as the public arrays: neither block nor scratch is in it."""
+    """A pickle is as large as the public arrays: neither block nor workspace is in it."""
     net = start(book.Network, sizes=[40, 41, 1])
     step(net, [(np.ones((40, 1)), np.zeros((1, 1)))])
     assert len(pickle.dumps(net)) <= sum(a.nbytes for a in parameters(net)) + 2048

@@ -99,12 +99,12 @@ class Watch:
 
     def train(self, *arguments):
         """Do as ``core.train`` does."""
-        block, order, position, size = (arguments[i] for i in (0, 7, 8, 9))
+        block, order, position, size = (arguments[i] for i in (0, 6, 7, 8))
         while position < len(order):
             before = block.copy()
             stop = min(position + size, len(order))
             while position < stop:
-                position = core.train(*arguments[:7], order[:stop], position, *arguments[9:])
+                position = core.train(*arguments[:6], order[:stop], position, *arguments[8:])
             if self.bad is None and not np.isfinite(block).all():
                 self.bad, self.before = self.steps, before
             self.steps += 1
@@ -161,7 +161,7 @@ def test_train_names_the_step_at_which_a_plain_replay_turns_bad(
     """Epoch, mini-batch, eta and state, with what the optimizer carries along and dropout."""
     watch = Watch()
     with monkeypatch.context() as patch:
-        patch.setattr(training, "core", SimpleNamespace(train=watch.train, forward=core.forward))
+        patch.setattr(training, "core", SimpleNamespace(**{**vars(core), "train": watch.train}))
         training_of(optimizer, dtype, dropout)
     looks()
     error, net = training_of(optimizer, dtype, dropout)

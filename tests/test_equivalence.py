@@ -21,6 +21,7 @@ from twins import (
     flat,
     norm_error,
     pairs,
+    poison,
     poisoned,
     reference_gradient,
     same_parameters,
@@ -62,15 +63,14 @@ class Block:
         self.params = layout.pack(biases, weights)
         self.grads = layout.empty()
         self.rows = layout.rows(batch)
-        self.scratch = layout.scratch(self.rows)
+        self.workspace = poison(layout.workspace(self.rows))
         self.grads[:] = np.nan
-        self.scratch[:] = np.nan
 
     def train(self, X, Y, order, batch, cost, rate=0.0, decay=1.0, position=0, seconds=1e9):
         """Call the core's loop; return the position it reached."""
         return core.train(
-            self.params, self.grads, self.layout.table, self.scratch, self.rows,
-            X, np.ascontiguousarray(Y, self.params.dtype), order,
+            self.params, self.grads, self.layout.layers, *self.workspace,
+            core.Samples(X, np.ascontiguousarray(Y, self.params.dtype)), order,
             position, batch, cost, rate, decay, seconds,
         )  # fmt: skip
 
@@ -87,11 +87,10 @@ def block_gradient(net, data, cost):
     X, Y = (np.hstack(columns).T.copy() for columns in zip(*data, strict=True))
     block = Block(net, len(data))
     code = CODES["quadratic" if cost == "QuadraticCost" else "cross_entropy"]
-    layout = block.layout
-    core.Run(
-        layout.table, block.params, block.scratch, 2, block.rows,
-        X, Y.astype(net.dtype), np.arange(len(data)), code, 1.0, None,
-    ).gradient(block.grads, False)  # fmt: skip
+    core.gradient(
+        block.params, block.layout.layers, *block.workspace, core.Samples(X, Y.astype(net.dtype)),
+        np.arange(len(data)), code, 1.0, block.grads, False,
+    )  # fmt: skip
     return *block.layout.unpack(block.grads), block.padding(block.grads)
 
 
@@ -178,15 +177,22 @@ def test_activations_are_within_the_bound(dtype, sizes, n, scale, seed):
     X = np.hstack([x for x, _ in data]).T.copy()
     layout, biases, weights = fast._checked()
     out = poisoned((n, sizes[-1]), dtype)
-    scratch = layout.scratch(3)
-    scratch[:] = np.nan
-    core.forward(layout.pack(biases, weights), layout.table, scratch, 3, X, 0, n, out)
+    workspace = poison(layout.workspace(3))
+    core.forward(
+        layout.pack(biases, weights), layout.layers, *workspace, core.Samples(X), 0, n, out
+    )
     for (x, _), row in zip(data, out, strict=True):
         bounds = activation_bounds(reference.weights, reference.biases, x, dtype)
         for l, (right, error) in enumerate(bounds, 1):  # of the network cut off there
-            table, found = layout.table[: l + 1], poisoned((sizes[l], 1), dtype)
-            above = (table, found.itemsize, biases[:l], weights[:l])
-            assert core.feedforward(*above, x.astype(dtype), found)
+            above, found = (
+                parameters.layout(tuple(sizes[: l + 1]), layout.dtype),
+                poisoned((sizes[l], 1), dtype),
+            )
+            rows = above.rows_for(1, 1)
+            rows[:] = np.nan
+            assert core.feedforward(
+                above.layers, rows, biases[:l], weights[:l], x.astype(dtype), found
+            )
             assert (np.abs(found - right) <= error).all()
         assert (np.abs(row.reshape(-1, 1) - bounds[-1][0]) <= bounds[-1][1]).all()
 
@@ -467,11 +473,12 @@ def test_outputs_in_several_calls_of_the_core(dtype, monkeypatch):
 
 @both_dtypes
 def test_parts_of_one_allocation_do_not_touch(dtype):
-    """Blocks and scratch are aligned and whole, and none lies over another."""
+    """Blocks and workspace are aligned and whole, and none lies over another."""
     layout = twins([5, 17, 4], dtype=dtype, seed=9)[1]._layout()
-    blocks, scratch = layout.work(2, 3)
-    parts = [*blocks, scratch]
-    assert [len(part) for part in parts] == [*[len(layout.empty())] * 2, len(layout.scratch(3))]
+    blocks, workspace = layout.work(2, 3)
+    parts = [*blocks, *workspace]
+    sizes = [layout.empty().size] * 2 + [part.size for part in layout.workspace(3)]
+    assert [part.size for part in parts] == sizes
     for i, part in enumerate(parts):
         assert part.ctypes.data % core.ALIGNMENT == 0
         assert not any(np.shares_memory(part, other) for other in parts[:i])

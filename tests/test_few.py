@@ -26,19 +26,22 @@ def start(dtype, sizes=SIZES):
 def doors(net, pair, biases=None, weights=None):
     """Return what each door says of one pair, in a network with these parameters."""
     layout = net._layout()
-    head = (
-        layout.table,
-        layout.itemsize,
+    parameters = (
         net.biases if biases is None else biases,
         net.weights if weights is None else weights,
     )
+
+    def head(n, buffers=2):
+        rows = poisoned((buffers, n, layout.layers.row_width), net.dtype)
+        return layout.layers, rows, *parameters
+
     out = poisoned((layout.sizes[-1], 1), net.dtype)
     block = layout.empty()
     return [
-        core.feedforward(*head, pair[0], out),
-        core.backprop(*head, [pair], 0, 1.0, False, 0.0, *layout.fresh()),
-        core.backprop(*head, [pair, pair], 0, -0.1, True, 1.0, *layout.fresh()),
-        core.pack(*head, block, False, False),
+        core.feedforward(*head(1, 1), pair[0], out),
+        core.backprop(*head(1), [pair], 0, 1.0, False, 0.0, *layout.fresh()),
+        core.backprop(*head(2), [pair, pair], 0, -0.1, True, 1.0, *layout.fresh()),
+        core.pack(layout.layers, *parameters, block),
     ]
 
 
@@ -186,8 +189,9 @@ def test_a_result_that_is_not_finite_is_seen(bad, dtype):
                 assert step is False
                 assert packed is True
                 layout = net._layout()
-                head = (layout.table, layout.itemsize, net.biases, net.weights)
-                assert not core.pack(*head, None, False, True)
+                found = net.biases, net.weights
+                assert core.are_parameters(layout.layers, layout.itemsize, *found, False)
+                assert not core.are_parameters(layout.layers, layout.itemsize, *found, True)
                 before = [a.copy() for a in [*net.biases, *net.weights]]
                 with pytest.raises(ValueError, match=rf"{part}\[{layer}\]"):
                     net.update_mini_batch(pairs(sizes, 2), 0.1)
@@ -203,7 +207,7 @@ def test_a_misaligned_array_is_left_to_the_python_gate(dtype):
     raw = np.zeros(n * np.dtype(dtype).itemsize + 1, np.uint8)
     x = raw[1:].view(dtype).reshape(n, 1)
     assert not x.flags.aligned
-    head = layout.table, layout.itemsize, biases, weights
+    head = layout.layers, layout.rows_for(1, 1), biases, weights
     out = np.empty((m, 1), dtype)
     assert not core.feedforward(*head, x, out)
     assert core.feedforward(*head, x.copy(), out)
@@ -233,7 +237,9 @@ def test_few_samples_have_the_references_gradient(sizes, n, dtype):
         data = pairs(sizes, n, 1, dtype)
         layout = fast._layout()
         code = COSTS["quadratic" if cost == "QuadraticCost" else "cross_entropy"]
-        head = (layout.table, layout.itemsize, fast.biases, fast.weights, data, code)
+        own = fast.biases, fast.weights
+        rows = poisoned((2, n, layout.layers.row_width), dtype)
+        head = (layout.layers, rows, *own, data, code)
         new = [[poisoned(a.shape, dtype) for a in part] for part in (fast.biases, fast.weights)]
         most = 1e-13 if dtype is np.float64 else 1e-5
         right_b, right_w = reference_gradient(reference, data)
@@ -244,7 +250,7 @@ def test_few_samples_have_the_references_gradient(sizes, n, dtype):
         right_w = [0.5 * w - 0.7 * g for w, g in zip(reference.weights, right_w, strict=True)]
         assert norm_error(flat(*new), flat(right_b, right_w)) <= most
         out, a = poisoned((sizes[-1], 1), dtype), reference.feedforward(data[0][0])
-        assert core.feedforward(*head[:4], data[0][0], out)
+        assert core.feedforward(layout.layers, rows[:1, :1], *own, data[0][0], out)
         assert norm_error(flat([out]), flat([a])) <= most
 
 
@@ -261,10 +267,9 @@ def test_pack_and_back(sizes, dtype):
         a[:] = rng.standard_normal(a.shape)
     block = layout.empty()
     block[:] = np.nan
-    assert core.pack(layout.table, layout.itemsize, biases, weights, block, False, True)
+    assert core.pack(layout.layers, biases, weights, block)
     expected = np.zeros_like(block)
-    for row, b, w in zip(layout.table[1:], biases, weights, strict=True):
-        place = {name: row[i] for name, i in core.LAYOUT_COLUMNS.items()}
+    for place, b, w in zip(layout.table[1:], biases, weights, strict=True):
         rows, width = place["fan_in"] + 1, place["width"]
         matrix = expected[place["offset"] :][: rows * width].reshape(rows, width)
         matrix[:-1, : place["fan_out"]] = w.T

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_equivalence import Block, both_dtypes
 from test_sparse import CASES, samples
-from twins import twins
+from twins import poison, twins
 
 import fastbp
 from fastbp import Dataset, _threads, network, network2, records
@@ -19,7 +19,7 @@ def compressed(X, room=None):
     found = np.full(2 * X.nbytes + 2000 if room is None else room, 0xAB, np.uint8)
     starts = np.full(len(X) + 1, -1, np.intp)
     starts[0] = 0
-    n = core.compress(X, X.shape[1], 0, len(X), starts, found)
+    n = core.pack_nonzeros(core.Samples(X), 0, len(X), starts, found)
     assert room is not None or n == len(X)
     return found, starts
 
@@ -57,7 +57,7 @@ def test_writing_ends_where_room_does(dtype):
         found = np.full(len(whole), 0xAB, np.uint8)
         at = np.full(len(X) + 1, -1, np.intp)
         at[0] = 0
-        n = core.compress(X, 200, 0, len(X), at, found[:room])
+        n = core.pack_nonzeros(core.Samples(X), 0, len(X), at, found[:room])
         assert at[n] <= room
         assert np.array_equal(at[: n + 1], starts[: n + 1])
         assert (found[room:] == 0xAB).all()
@@ -65,6 +65,7 @@ def test_writing_ends_where_room_does(dtype):
 
 
 @pytest.mark.core
+@pytest.mark.skipif(not core.HAS_FAST_PATHS, reason="the core's fast paths are switched off")
 @pytest.mark.parametrize(
     ("dtype", "of_inputs"),
     [(np.float64, np.float64), (np.float64, np.float32), (np.float32, np.float32)],
@@ -81,13 +82,13 @@ def test_training_changes_no_bit(sizes, batch, decay, parts, dtype, of_inputs):
 
     def trained(X, *of_records):
         block = Block(net, batch)
-        block.scratch = block.layout.scratch(block.rows, parts)
+        block.workspace = block.layout.workspace(block.rows, parts)
         for part in np.split(order, [2 * batch]):
-            block.scratch[:] = np.nan
+            poison(block.workspace)
             end = _threads.enter(
-                parts, core.train, block.params, block.grads, block.layout.table, block.scratch,
-                block.rows, X, Y.astype(dtype), part, 0, batch, COSTS["quadratic"], 0.3, decay,
-                1e9, None, *of_records,
+                parts, core.train, block.params, block.grads, block.layout.layers, *block.workspace,
+                core.Samples(X, Y.astype(dtype), None, *of_records), part, 0, batch,
+                COSTS["quadratic"], 0.3, decay, 1e9, None,
             )  # fmt: skip
             assert end == len(part)
         return block.params
@@ -103,13 +104,13 @@ def test_training_changes_no_bit(sizes, batch, decay, parts, dtype, of_inputs):
 @pytest.fixture
 def written(monkeypatch):
     """Records of small data too; return the list of how many samples have been written."""
-    calls, compress = [], core.compress
+    calls, pack = [], core.pack_nonzeros
 
-    def spy(X, n_0, start, stop, *rest):
+    def spy(X, start, stop, *rest):
         calls.append(stop - start)
-        return compress(X, n_0, start, stop, *rest)
+        return pack(X, start, stop, *rest)
 
-    monkeypatch.setattr(core, "compress", spy)
+    monkeypatch.setattr(core, "pack_nonzeros", spy)
     monkeypatch.setattr(records, "LEAST_BYTES", 0)
     monkeypatch.setattr(records, "_PIECE", 1000)
     return calls
@@ -182,18 +183,19 @@ def test_most_inputs_must_be_0_and_be_many(dtype, written, monkeypatch):
 
 def test_they_are_what_the_core_reads(written, monkeypatch):
     """In each epoch of the core's; none are written where no epoch is."""
-    given, train = [], core.train
+    given, read = [], core.Samples
 
-    def spy(*arguments):
-        given.append(arguments[-2:])
-        return train(*arguments)
+    def spy(X, *rest):
+        if len(rest) == 4:  # to train on
+            given.append(rest[-2:])
+        return read(X, *rest)
 
     class Own(network2.CrossEntropyCost):
         @staticmethod
         def delta(z, a, y):
             return a - y
 
-    monkeypatch.setattr(core, "train", spy)
+    monkeypatch.setattr(core, "Samples", spy)
     RUNS["book"](network2.Network([130, 20, 10], cost=Own), digits())
     fastbp.train(network2.Network([130, 20, 10]), digits(), epochs=6, schedule=lambda *_: None)
     assert not written

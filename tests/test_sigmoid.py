@@ -24,7 +24,7 @@ def sigmoid(z):
         poisoned(z.shape, z.dtype),
     )
     layout = parameters.layout((1, len(z)), z.dtype)
-    assert core.feedforward(layout.table, z.itemsize, [z], [w], x, out)
+    assert core.feedforward(layout.layers, layout.rows_for(1, 1), [z], [w], x, out)
     return out[:, 0]
 
 

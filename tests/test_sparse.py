@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from test_equivalence import Block, both_dtypes
 from tolerances import STEPS
-from twins import flat, same_parameters, twins
+from twins import flat, poison, same_parameters, twins
 
 from fastbp import Dataset, _threads, gradients, parameters
 from fastbp._dispatch import core
 from fastbp.functions import COSTS
-from fastbp.records import NONE
 
 pytestmark = pytest.mark.core
 
@@ -45,7 +44,7 @@ def trained(net, X, Y, order, batch, decay, entries):
         end = block.train(X, Y, part, batch, COSTS["quadratic"], rate=0.3, decay=decay)
         assert end == len(part)
         block.grads[:] = np.nan
-        block.scratch[:] = np.nan
+        poison(block.workspace)
     assert not block.padding(block.params).any()
     return block.params
 
@@ -108,12 +107,11 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(batch, decay, dtype):
 
     def epoch(parts, rows):
         block = Block(net, batch)
-        block.scratch = block.layout.scratch(rows, parts)
-        block.scratch[:] = np.nan
+        block.workspace = poison(block.layout.workspace(rows, parts))
         end = _threads.enter(
-            parts, core.train, block.params, block.grads, block.layout.table, block.scratch, rows,
-            X, Y.astype(dtype), np.arange(len(X)), 0, batch, COSTS["quadratic"], 0.7, decay, 1e9,
-            None, *NONE,
+            parts, core.train, block.params, block.grads, block.layout.layers, *block.workspace,
+            core.Samples(X, Y.astype(dtype)), np.arange(len(X)), 0, batch, COSTS["quadratic"], 0.7,
+            decay, 1e9, None,
         )  # fmt: skip
         assert end == len(X)
         return block.params.tobytes()

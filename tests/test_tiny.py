@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import STEPS
-from twins import COSTS, DTYPES, flat, pairs, poisoned, twins
+from twins import COSTS, DTYPES, flat, pairs, poison, poisoned, twins
 
 import fastbp
 from fastbp import network2, parameters
@@ -18,7 +18,10 @@ from fastbp.functions import ACTIVATIONS, HIDDEN, OUTPUTS
 from fastbp.functions import COSTS as CODES
 from fastbp.optimizers import SGD
 
-pytestmark = pytest.mark.core
+pytestmark = [
+    pytest.mark.core,
+    pytest.mark.skipif(not core.HAS_FAST_PATHS, reason="the core's fast paths are switched off"),
+]
 
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: np.dtype(d).name)
 LINE = {np.float64: 8, np.float32: 16}
@@ -29,7 +32,7 @@ FAR = 1e300  # a norm
 def options(max_norm=np.inf, l2=0.0, alpha=0.0, costs=None):
     """Return what the core is told beyond plain steps."""
     return core.Options(
-        max_norm, None, core.OPTIMIZERS["sgd"], 0.0, l2, alpha, 0.0, 0.0, 0.0, False, None,
+        max_norm, core.OPTIMIZERS["sgd"], 0.0, l2, alpha, 0.0, 0.0, 0.0, False, None,
         None, 0, 0, 0, costs,
     )  # fmt: skip
 
@@ -54,13 +57,13 @@ class Net:
             self.block = self.layout.empty()
             self.block[:] = self.start
         grads = self.layout.empty()
-        scratch = self.layout.scratch(self.layout.rows(batch))
-        grads[:] = scratch[:] = np.nan
+        workspace = poison(self.layout.workspace(self.layout.rows(batch)))
+        grads[:] = np.nan
         reached = core.train(
-            self.block, grads, self.layout.table, scratch, self.layout.rows(batch), self.X, self.Y,
+            self.block, grads, self.layout.layers, *workspace, core.Samples(self.X, self.Y),
             self.order, position, batch, CODES[cost], 0.02, decay, seconds, options(**told),
         )  # fmt: skip
-        return self.block, reached, bool(np.isnan(scratch).all())
+        return self.block, reached, bool(np.isnan(workspace.buffers).all())
 
 
 @both_dtypes

@@ -547,31 +547,14 @@ class Watched:
 
     def __getattr__(self, name):
         found = getattr(core, name)
-        if name == "Run":
-            return lambda *args: WatchedRun(self._called(found, *args), self)
         if not callable(found) or isinstance(found, type):
             return found
         return partial(self._called, found)
 
-    def _called(self, function, *args):
-        result = function(*args)
+    def _called(self, function, *args, **options):
+        result = function(*args, **options)
         self._after()
         return result
-
-
-class WatchedRun:
-    def __init__(self, run, watched):
-        self._run, self._watched = run, watched
-
-    def __getattr__(self, name):
-        method = getattr(self._run, name)
-
-        def called(*args, **options):
-            result = method(*args, **options)
-            self._watched._after()
-            return result
-
-        return called
 
 
 # So many samples that the core looks at the clock, and returns, in the midst of an epoch.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastbp import _checks, samples
+from fastbp._dispatch import core
 from fastbp.errors import text
 from fastbp.functions import Activation, costs
 from fastbp.gradients.work import (
@@ -70,8 +71,8 @@ def gradient(
     work.scale = 1 / divisor(reduction, work.n, weights)
     work.weights = weights
     (grads,) = work.blocks
-    for piece, run in work.runs():
-        run.gradient(grads, piece.start > 0)
+    for piece, given in work.pieces():
+        core.gradient(*given, grads, piece.start > 0)
     return _unscaled(work.layout.unpack(grads), exponent if reduction == "sum" else 0)
 
 
@@ -210,8 +211,8 @@ def per_sample_gradients(
     if out is not None:
         _refuse_overlap(whole, data)
     if work is not None:
-        for piece, run in work.runs(written=layout.n_parameters * layout.itemsize):
-            run.samples([array[piece] for array in rows])
+        for piece, given in work.pieces(written=layout.n_parameters * layout.itemsize):
+            core.sample_gradients(*given, [array[piece] for array in rows])
     for s, nablas in enumerate(each):
         for array, source in zip(rows, (*nablas[0], *nablas[1]), strict=True):
             array[s] = source.ravel()
@@ -248,8 +249,8 @@ def per_sample_gradient_norms(net: Net, data: Any, *, per_layer: bool = False) -
         return np.asarray(np.sqrt(squares if per_layer else squares.sum(axis=1)))
     work = Work(net, data)
     norms = work.empty(work.n, len(work.layout.sizes) - 1) if per_layer else work.empty(work.n)
-    for piece, run in work.runs():
-        run.norms(norms[piece], per_layer)
+    for piece, given in work.pieces():
+        core.gradient_norms(*given, norms[piece].reshape(piece.stop - piece.start, -1))
     return norms
 
 
@@ -283,8 +284,8 @@ def gradient_second_moment(net: Net, data: Any) -> Nablas:
         return _unwrap(total)
     work = Work(net, data, blocks=1)
     (grads,) = work.blocks
-    for piece, run in work.runs():
-        run.gradient(grads, piece.start > 0, squared=True)
+    for piece, given in work.pieces():
+        core.gradient(*given, grads, piece.start > 0, squared=True)
     return work.layout.unpack(grads)
 
 
@@ -373,8 +374,8 @@ def clipped_gradient(
     work = Work(net, data, blocks=1)
     divided = divisor(reduction, work.n, None)
     (grads,), norms = work.blocks, work.empty(work.n)
-    for piece, run in work.runs():
-        run.gradient(grads, piece.start > 0, max_norm=max_norm, norms=norms[piece])
+    for piece, given in work.pieces():
+        core.gradient(*given, grads, piece.start > 0, max_norm=max_norm, norms=norms[piece])
     if divided != 1:
         grads /= divided
     return work.layout.unpack(grads), norms
@@ -405,8 +406,8 @@ def input_gradient(net: Net, data: Any) -> Array:
         return np.asarray(deltas(net, data)[0] @ net._checked()[2][0])
     work = Work(net, data)
     out = work.empty(work.n, work.layout.sizes[0])
-    for piece, run in work.runs():
-        run.pull(out[piece], False)
+    for piece, given in work.pieces():
+        core.input_gradient(*given, out[piece], False)
     return out
 
 
@@ -433,8 +434,8 @@ def jacobian(net: Net, data: Any) -> Array:
     work = Work(net, data, targets=False)
     n_in, n_out = work.layout.sizes[0], work.layout.sizes[-1]
     out = work.empty(work.n, n_out, n_in)
-    for piece, run in work.runs(written=n_out * n_in * work.layout.itemsize):
-        run.pull(out[piece], True)
+    for piece, given in work.pieces(written=n_out * n_in * work.layout.itemsize):
+        core.input_gradient(*given, out[piece].reshape(-1, n_in), True)
     return out
 
 
@@ -478,13 +479,13 @@ def hessian_vector_product(
     vector = isinstance(v, np.ndarray) and v.ndim == 1
     direction = _layers(v, layout, "v") if vector else _pair(v, "v")
     checked = layout.check(*direction, finite=True, where=("v[0]", "v[1]"))
-    work = Work(net, data, kinds=6, blocks=2)
+    work = Work(net, data, buffers=6, blocks=2)
     work.layout.refuse_other(layout)  # v and data may be objects that run code
     work.scale = 1 / divisor(reduction, work.n, None)
     along, out = work.blocks
     layout.pack(*checked, along)
-    for piece, run in work.runs():
-        run.hessian(along, out, piece.start > 0)
+    for piece, given in work.pieces():
+        core.hessian_product(*given, along, out, piece.start > 0)
     product = layout.unpack(out)
     return layout.flatten(*product) if vector else product
 
@@ -548,8 +549,8 @@ def _half_square(a: Any, y: Any) -> Any:
 
 def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
     out = [work.empty(work.n, size) for size in sizes]
-    for piece, run in work.runs():
-        run.values([array[piece] for array in out], errors)
+    for piece, given in work.pieces():
+        core.layer_values(*given, [array[piece] for array in out], errors)
     return out
 
 

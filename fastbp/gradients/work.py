@@ -46,10 +46,10 @@ class Net(Protocol):
 
 
 class Work:
-    """A network and samples on the core: buffers, and one Run after another.
+    """A network and samples on the core, piece by piece.
 
-    Of each layer, scratch has so many ``kinds`` of values. There are so many uninitialised
-    ``blocks`` beside that of the parameters. ``state`` is that of the network, by default as it is
+    The workspace has so many ``buffers``. There are so many uninitialised ``blocks`` beside that of
+    the parameters. ``state`` is that of the network, by default as it is
     when the data has been looked at.
     """
 
@@ -61,7 +61,7 @@ class Work:
         data: Any,
         *,
         targets: bool = True,
-        kinds: int = 2,
+        buffers: int = 2,
         blocks: int = 0,
         state: State | None = None,
     ) -> None:
@@ -70,23 +70,26 @@ class Work:
         self._cost = COSTS[net._compiled_cost() or "quadratic"] if targets else 0
         self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype) if targets else None
         self.scale, self.weights = 1.0, None  # of all samples' costs; of each one's
-        self._rows = min(layout.block_rows, self.n)
-        (self.block, *self.blocks), self._scratch = layout.work(1 + blocks, self._rows, kinds=kinds)
+        (self.block, *self.blocks), self._workspace = layout.work(
+            1 + blocks, min(layout.block_rows, self.n), buffers=buffers
+        )
         layout.pack(biases, net_weights, self.block)
-        self._kinds = kinds
         self._order = np.arange(self.n, dtype=np.intp)
 
-    def runs(self, written: int = 0) -> Iterator[tuple[slice, Any]]:
-        """Yield the samples piece by piece, each with what does it; ``written`` bytes a sample."""
+    def pieces(self, written: int = 0) -> Iterator[tuple[slice, tuple[Any, ...]]]:
+        """Yield the samples piece by piece, each with the core's arguments for it.
+
+        The core will write so many bytes a sample.
+        """
         size = self.layout.rows_per_call
         if written:
             size = max(1, min(size, _WRITTEN // written))
         for start in range(0, self.n, size):
             piece = slice(start, min(start + size, self.n))
-            yield piece, core.Run(
-                self.layout.table, self.block, self._scratch, self._kinds, self._rows,
-                self.data.X, self._Y, self._order[piece],
-                self._cost, self.scale, self.weights,
+            data = core.Samples(self.data.X, self._Y, self.weights)
+            yield piece, (
+                self.block, self.layout.layers, *self._workspace, data, self._order[piece],
+                self._cost, self.scale,
             )  # fmt: skip
 
     def empty(self, *shape: int) -> Array:

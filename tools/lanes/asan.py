@@ -28,8 +28,9 @@ from fastbp import network
 from fastbp._dispatch import core
 X, order, records = np.zeros((2, 70)), np.arange(2), np.zeros(4096, np.uint8)
 layout, biases, weights = network.Network([70, 1])._checked()
-core.train(layout.pack(biases, weights), layout.empty(), layout.table, layout.scratch(2), 2, X,
-           np.zeros((2, 1)), order, 0, 2, 0, 0.1, 1.0, 1.0, None, records, np.array([4096, 0, 0]))
+data = core.Samples(X, np.zeros((2, 1)), None, records, np.array([4096, 0, 0]))
+core.train(layout.pack(biases, weights), layout.empty(), layout.layers, *layout.workspace(2), data,
+           order, 0, 2, 0, 0.1, 1.0, 1.0)
 """
 
 
@@ -78,7 +79,7 @@ def run(options):
             for path in paths
             if path.name not in _LEFT_OUT
         }
-        supported = "from fastbp._dispatch import core; print(*core.SUPPORTED)"
+        supported = "from fastbp._dispatch import SUPPORTED; print(*SUPPORTED[::-1])"
         levels = workshop.command(folder, ["-c", supported], **environment).stdout.split()
         if options.short:
             levels = levels[:1]

@@ -6,8 +6,8 @@ from functools import partial
 from lanes import workshop
 
 _LEVELS = """
-from fastbp._dispatch import LEVELS, core
-print(*[level for level in LEVELS if level in core.SUPPORTED])
+from fastbp._dispatch import SUPPORTED
+print(*SUPPORTED)
 """
 
 # Of clang itself about its arguments, or of a pragma; not of code that Cython has written.

@@ -28,7 +28,7 @@ static int n_segments;
 static int remember(struct dl_phdr_info *module, size_t size, void *unused) {
     (void)size, (void)unused;
     const char *name = module->dlpi_name;
-    if (!name || !(strstr(name, "/fastbp/_core.") || strstr(name, "/fastbp/_kernels_")))
+    if (!name || !strstr(name, "/fastbp/_core_"))
         return 0;
     for (int i = 0; i < module->dlpi_phnum && n_segments < MOST_SEGMENTS; i++) {
         const ElfW(Phdr) *segment = &module->dlpi_phdr[i];

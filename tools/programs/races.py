@@ -6,7 +6,7 @@ import threading
 import numpy as np
 
 import fastbp
-from fastbp import _threads, network, network2, records
+from fastbp import _threads, network, network2
 from fastbp._dispatch import core
 
 SIZES, BATCH = [30, 40, 10], 25
@@ -124,7 +124,9 @@ def team_aborted():
     Y = np.eye(SIZES[-1])[data.Y]
 
     def train(*arguments):
-        raise LookupError
+        if arguments[-1] == 0:
+            raise LookupError
+        return core.train(*arguments)
 
     for _ in range(20):
         try:
@@ -133,11 +135,9 @@ def team_aborted():
                 train,
                 block,
                 layout.empty(),
-                layout.table,
-                layout.scratch(50, 2),
-                50,
-                data.X,
-                Y,
+                layout.layers,
+                *layout.workspace(50, 2),
+                core.Samples(data.X, Y),
                 np.arange(100),
                 0,
                 50,
@@ -146,7 +146,6 @@ def team_aborted():
                 1.0,
                 1.0,
                 None,
-                *records.NONE,
             )
         except LookupError:
             continue
@@ -163,11 +162,9 @@ def control():
         core.train(
             block,
             layout.empty(),
-            layout.table,
-            layout.scratch(50),
-            50,
-            data.X,
-            Y,
+            layout.layers,
+            *layout.workspace(50),
+            core.Samples(data.X, Y),
             np.arange(len(Y)),
             0,
             50,

@@ -11,17 +11,28 @@ BUGS = {**core.BUGS, **gate.BUGS, **training.BUGS, **storage.BUGS, **build.BUGS}
 # name: (file, [(old text, new text)], reason).
 EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "errors of samples that are not there are not cleared": (
-        "src_cython/layers.pxi",
-        [("        clear(fan_out * columns, turned)\n", "        pass\n")],
+        "src_cython/block.pxi",
+        [("        clear(layer.fan_out * columns, transposed)\n", "        pass\n")],
         "what is computed of them goes to columns that nobody reads; cleared, no number is read "
         "that was never written",
+    ),
+    "few samples: the errors of the padding are not cleared": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                "            clear(below.width - below.fan_out, &delta[s, inputs + below.fan_out])\n",
+                "            pass\n",
+            )
+        ],
+        "what is computed of them stays in the padding, which nobody reads; cleared, no number is "
+        "read that was never written",
     ),
     "softmax: the last is never the largest": (
         "src_cython/functions.pxi",
         [
             (
-                "for j in range(1, fan_out):\n        largest",
-                "for j in range(1, fan_out - 1):\n        largest",
+                "for j in range(1, layer.fan_out):\n        largest",
+                "for j in range(1, layer.fan_out - 1):\n        largest",
             )
         ],
         "exponentials end at the smallest and at some largest number: how far the last is above the "
@@ -37,13 +48,8 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 
 # Who should notice, the most specific first.
 TESTS = {
-    "src_cython/core.pyx": ["entry_points"],
-    "src_cython/gradient_doors.pxi": ["entry_points"],
-    "setup.py": ["build"],
-    "src_cython/few.pxi": ["few", "bad_input", "equivalence"],
-    "src_cython/functions.pxi": ["training", "gradient_forms", "tiny"],
-    "src_cython/gradients.pxi": ["gradient_forms", "sparse", "training"],
-    "src_cython/layers.pxi": [
+    "src_cython/_core.pyx": ["entry_points", "equivalence", "threads"],
+    "src_cython/block.pxi": [
         "equivalence",
         "training",
         "gradient_forms",
@@ -51,16 +57,18 @@ TESTS = {
         "threads",
         "contract",
     ],
-    "src_cython/passes.pxi": [
-        "equivalence",
-        "sparse",
-        "training",
-        "gradient_forms",
-        "threads",
-        "interrupts",
-    ],
+    "src_cython/functions.pxi": ["training", "gradient_forms", "tiny"],
+    "src_cython/gradients.pxi": ["gradient_forms", "sparse", "entry_points", "training"],
+    "src_cython/holding.pxi": ["entry_points", "contract"],
+    "src_cython/one_line_layers.pxi": ["tiny", "training"],
+    "src_cython/optimizers.pxi": ["training", "equivalence", "threads"],
+    "src_cython/options.pxi": ["training", "entry_points"],
+    "src_cython/packed_inputs.pxi": ["sparse", "records", "entry_points"],
+    "src_cython/parameters.pxi": ["entry_points"],
     "src_cython/public_arrays.pxi": ["few", "entry_points", "bad_input", "contract", "user_hooks"],
+    "src_cython/samples.pxi": ["entry_points", "bad_input", "equivalence"],
     "src_cython/shuffling.pxi": ["shuffling", "entry_points"],
+    "src_cython/simd.h": ["sparse", "records"],
     "src_cython/simd_vector.h": [
         "equivalence",
         "sparse",
@@ -72,9 +80,16 @@ TESTS = {
         "tiny",
     ],
     "src_cython/simd_lists.h": ["sparse", "records"],
-    "src_cython/sparse.pxi": ["sparse", "records"],
     "src_cython/threads.h": ["threads"],
-    "src_cython/tiny.pxi": ["tiny"],
+    "src_cython/train.pxi": [
+        "equivalence",
+        "sparse",
+        "training",
+        "gradient_forms",
+        "threads",
+        "interrupts",
+    ],
+    "setup.py": ["build"],
     "fastbp/errors.py": ["storage", "bad_input"],
     "fastbp/tables.py": ["cli"],
     "fastbp/cli.py": ["cli"],

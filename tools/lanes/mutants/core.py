@@ -1,42 +1,122 @@
 """Bugs of the compiled core."""
 
 BUGS = {
+    # -- blocks of samples
     "kernels that do nothing": (
-        "src_cython/layers.pxi",
+        "src_cython/block.pxi",
         [
             (f'    """{first_words}', f'    return\n    """{first_words}')
             for first_words in (
                 "Compute z = a W + bias",
-                "Compute delta_prev = W delta",
+                "Compute previous = W delta",
                 "Compute a^T delta",
-                "Add the summed steps",
+                "Sum the gradient of n samples",
             )
         ],
     ),
     "no bias in the forward pass of a block": (
-        "src_cython/layers.pxi",
-        [("        start, n, width, fan_in", "        FROM_ZERO, n, width, fan_in")],
+        "src_cython/block.pxi",
+        [("start, n, layer.width, layer.fan_in", "FROM_ZERO, n, layer.width, layer.fan_in")],
     ),
     "no gradient of the bias": (
-        "src_cython/layers.pxi",
-        [("cdef real one = 1\n    multiply(", "cdef real one = 0\n    multiply(")],
+        "src_cython/block.pxi",
+        [("cdef real one = 1\n", "cdef real one = 0\n")],
     ),
     "the last row of a block is skipped": (
-        "src_cython/layers.pxi",
-        [("start, own, width, n, a", "start, own, width, n - (n > 1), a")],
+        "src_cython/block.pxi",
+        [
+            (
+                "start, high - low, layer.width, n, inputs",
+                "start, high - low, layer.width, n - (n > 1), inputs",
+            )
+        ],
     ),
     "the last input is skipped": (
-        "src_cython/layers.pxi",
-        [("start, n, width, fan_in, a", "start, n, width, fan_in - 1, a")],
+        "src_cython/block.pxi",
+        [("layer.width, layer.fan_in, &a[first", "layer.width, layer.fan_in - 1, &a[first")],
     ),
     "the last output is skipped on the way back": (
-        "src_cython/layers.pxi",
-        [("FROM_ZERO, fan_in, columns, fan_out, W", "FROM_ZERO, fan_in, columns, fan_out - 1, W")],
+        "src_cython/block.pxi",
+        [("columns, layer.fan_out, &params", "columns, layer.fan_out - 1, &params")],
     ),
     "no slope in the hidden layers": (
-        "src_cython/layers.pxi",
-        [("<int> layers[l - 1].activation, n, layers", "LINEAR, n, layers")],
+        "src_cython/block.pxi",
+        [("below, n, &a[first, at]", "below, 0, &a[first, at]")],
     ),
+    "each thread adds to the biases": (
+        "src_cython/block.pxi",
+        [("        if high > fan_in:", "        if high >= 0:")],
+    ),
+    "transposed activations without the last square": (
+        "src_cython/block.pxi",
+        [
+            (
+                "transpose(n, high - low, inputs",
+                "transpose(n, high - low - (high - low) % 16, inputs",
+            )
+        ],
+    ),
+    "biases do not take the sums of many samples": (
+        "src_cython/block.pxi",
+        [
+            (
+                "layer.width, <const real*> NULL, one,\n                NULL,",
+                "layer.width, <const real*> NULL, <real> 0,\n                NULL,",
+            )
+        ],
+    ),
+    "decay on biases where a block is a mini-batch": (
+        "src_cython/block.pxi",
+        [
+            (
+                "layer.width, <const real*> NULL, one,\n                NULL,",
+                "layer.width, <const real*> NULL, scale,\n                NULL,",
+            )
+        ],
+    ),
+    "the bias is no thread's share": (
+        "src_cython/block.pxi",
+        [
+            (
+                "high = share(fan_in + 1, thread_id + 1, n_threads)",
+                "high = share(fan_in, thread_id + 1, n_threads)",
+            )
+        ],
+    ),
+    "errors of the inputs' padding are not cleared": (
+        "src_cython/block.pxi",
+        [("            previous[s, k] = 0\n", "            pass\n")],
+    ),
+    "dropped neurons hand back errors": (
+        "src_cython/block.pxi",
+        [("delta[s, k] *= factors[s, k]", "delta[s, k] *= 1")],
+    ),
+    "the slope of what was dropped is that of 0": (
+        "src_cython/block.pxi",
+        [("below, n, &kept[first, at]", "below, n, &a[first, at]")],
+    ),
+    "dropout draws the same in every mini-batch": (
+        "src_cython/block.pxi",
+        [("drop(options, layers, l, position + first,", "drop(options, layers, l, first,")],
+    ),
+    "the last share of the rows is too small": (
+        "src_cython/block.pxi",
+        [("else n * thread_id // n_threads", "else n // n_threads * thread_id")],
+    ),
+    "the permutation is ignored": (
+        "src_cython/block.pxi",
+        [("i = order[position + s]", "i = position + s")],
+    ),
+    "clipping leaves the output layer": (
+        "src_cython/block.pxi",
+        [
+            (
+                "    for l in range(1, layers.shape[0]):\n        for j in range(layers[l]",
+                "    for l in range(1, max(layers.shape[0] - 1, 2)):\n        for j in range(layers[l]",
+            )
+        ],
+    ),
+    # -- tiles
     "few samples: no bias": (
         "src_cython/simd_vector.h",
         [("total = start[s * start_row + i] +", "total =")],
@@ -53,46 +133,13 @@ BUGS = {
         "src_cython/simd_vector.h",
         [("j < n) {", "j + SIZE <= n) {")],
     ),
-    "few samples: no slope": (
-        "src_cython/few.pxi",
-        [("<int> below.activation, 1, fan_in", "LINEAR, 1, fan_in")],
-    ),
-    "few samples: the last errors are left out of the bias": (
-        "src_cython/few.pxi",
-        [
-            (
-                "        for s in range(n):\n            for j in range(fan_out):",
-                "        for s in range(n - (n > 1)):\n            for j in range(fan_out):",
-            )
-        ],
-    ),
-    "few samples: no decay": (
-        "src_cython/few.pxi",
-        [("w if few.add else NULL, decay,", "w if few.add else NULL, 1,")],
-    ),
-    "a step divided by the full batch": (
-        "src_cython/passes.pxi",
-        [("total = <double> (end - first)", "total = <double> batch")],
-    ),
-    "the permutation is ignored": (
-        "src_cython/passes.pxi",
-        [("i = run.order[position + s]", "i = position + s")],
-    ),
-    "each thread adds to the biases": (
-        "src_cython/layers.pxi",
-        [("        if high > fan_in:\n", "        if high >= 0:\n")],
-    ),
-    "threads do not wait for each other": (
-        "src_cython/threads.h",
-        [("[ARRIVALS]) < all", "[ARRIVALS]) < 0")],
-    ),
     "a single row is skipped": (
         "src_cython/simd_vector.h",
         [("while (n_rows > 0)", "while (n_rows > 1)")],
     ),
     "long sums start anew": (
         "src_cython/simd_vector.h",
-        [("done && from != TO_C ? FROM_C : from", "from")],
+        [("columns, from, done == 0, n_rows", "columns, from, 1, n_rows")],
     ),
     "a packed panel repeats its first row": (
         "src_cython/simd_vector.h",
@@ -102,181 +149,6 @@ BUGS = {
                 "packed[p * columns + v] = ((const VEC *)Y)",
             )
         ],
-    ),
-    "transposed activations without the last square": (
-        "src_cython/layers.pxi",
-        [
-            (
-                "transpose(n, own, a, width_in, turned, x_row)",
-                "transpose(n, own - own % 16, a, width_in, turned, x_row)",
-            )
-        ],
-    ),
-    "subnormal numbers stay flushed": (
-        "src_cython/passes.pxi",
-        [("restore(mode)\n    return position", "return position")],
-    ),
-    "gradients: sample weights are ignored": (
-        "src_cython/gradients.pxi",
-        [
-            (
-                "    if weights != NULL:\n        for s in range(n):",
-                "    if weights != NULL:\n        for s in range(0):",
-            )
-        ],
-    ),
-    "norms without the biases": (
-        "src_cython/gradients.pxi",
-        [("        1 + squares(", "        squares(")],
-    ),
-    "norms of the first layer alone": (
-        "src_cython/gradients.pxi",
-        [
-            (
-                "    for l in range(1, run.last + 1):\n        total += layer_squares",
-                "    for l in range(1, 2):\n        total += layer_squares",
-            )
-        ],
-    ),
-    "norms leave out what is left of a vector": (
-        "src_cython/simd_vector.h",
-        [
-            (
-                "for (; i < n; i++) total += (double)values[i]",
-                "for (; i < 0; i++) total += (double)values[i]",
-            )
-        ],
-    ),
-    "clipping leaves the output layer": (
-        "src_cython/gradients.pxi",
-        [
-            (
-                "    for l in range(1, last + 1):\n        delta = deltas",
-                "    for l in range(1, max(last, 2)):\n        delta = deltas",
-            )
-        ],
-    ),
-    "clipped gradients keep their length": (
-        "src_cython/gradients.pxi",
-        [("<real> (most / size))", "<real> 1)")],
-    ),
-    "moments are not squared": (
-        "src_cython/gradients.pxi",
-        [("values[i] *= values[i]", "values[i] *= 1")],
-    ),
-    "sums of later blocks start anew": (
-        "src_cython/gradients.pxi",
-        [
-            (
-                "FROM_C if total.add or position else FROM_ZERO",
-                "FROM_ZERO",
-            )
-        ],
-    ),
-    "gradients of samples: the last neuron is left out": (
-        "src_cython/gradients.pxi",
-        [
-            (
-                "outer_double(layer.fan_out, layer.fan_in",
-                "outer_double(layer.fan_out - 1, layer.fan_in",
-            )
-        ],
-    ),
-    "gradients of samples: the last vector is left out": (
-        "src_cython/simd_vector.h",
-        [("    *(LOOSE *)(C - SIZE) = d[n_rows - 1] * *(const LOOSE *)edge;\n", "")],
-    ),
-    "gradients of samples: the first vector is left out": (
-        "src_cython/simd_vector.h",
-        [("    *(LOOSE *)C = d[0] * *(const LOOSE *)a;\n", "")],
-    ),
-    "a line of two rows of a sample's gradient takes one error": (
-        "src_cython/simd_vector.h",
-        [("d[j + 1] - (VEC){0});", "factor - (VEC){0});")],
-    ),
-    "a line of two rows of a sample's gradient is out of step": (
-        "src_cython/simd_vector.h",
-        [("(edge + SIZE - (n - k));", "(edge + SIZE - (n - k) - 1);")],
-    ),
-    "the Jacobian without the slope of the outputs": (
-        "src_cython/gradients.pxi",
-        [("<int> top.activation, n, top.fan_out", "LINEAR, n, top.fan_out")],
-    ),
-    "the Hessian without the direction's bias": (
-        "src_cython/gradients.pxi",
-        [("FROM_ROW, n, layer.fan_in", "FROM_ZERO, n, layer.fan_in")],
-    ),
-    "the Hessian without the change of activations": (
-        "src_cython/gradients.pxi",
-        [
-            (
-                "for l in range(2, last + 1):\n            layer = layers + l",
-                "for l in range(3, last + 1):\n            layer = layers + l",
-            )
-        ],
-    ),
-    "softmax of what is not below the largest": (
-        "src_cython/functions.pxi",
-        [("        z[j] -= largest", "        z[j] -= 0")],
-    ),
-    "softmax: the last sample is left out": (
-        "src_cython/functions.pxi",
-        [("exponential(n * width, z)", "exponential(n * width - width, z)")],
-    ),
-    "no curvature": (
-        "src_cython/functions.pxi",
-        [("factor[j] *= one - two * a[j]", "factor[j] *= one")],
-    ),
-    "the change of the quadratic cost's error has no slope": (
-        "src_cython/functions.pxi",
-        [("        times_slope(activation, 1, n, n, a, change)\n", "")],
-    ),
-    "tanh has no slope": ("src_cython/functions.pxi", [("(one - a[j]) * (one + a[j])", "one")]),
-    "leaky neurons leak nothing on the way back": (
-        "src_cython/functions.pxi",
-        [("<real> 1 if a[j] > 0 else <real> LEAK", "<real> 1 if a[j] > 0 else <real> 0")],
-    ),
-    "softmax is not normalised": ("src_cython/functions.pxi", [("z[j] /= total", "z[j] /= 1")]),
-    "the log-likelihood takes its targets for one-hot": (
-        "src_cython/functions.pxi",
-        [("            total += delta[j]", "            total += delta[j] * 0 + <real> 1 / n")],
-    ),
-    "softplus loses its tail": ("src_cython/simd_vector.h", [("2 * (s + s * s2 * sum)", "2 * s")]),
-    "the second moment is forgotten": (
-        "src_cython/layers.pxi",
-        [("v[i] = nu * v[i] + left * g * g", "v[i] = left * g * g")],
-    ),
-    "moments are not corrected": (
-        "src_cython/layers.pxi",
-        [("(1 - pow(rule.second, <double> t))", "(1 - 0 * pow(rule.second, <double> t))")],
-    ),
-    "Nesterov's steps are plain momentum": (
-        "src_cython/layers.pxi",
-        [("w[i] += mu * u[i] - g", "w[i] += u[i]")],
-    ),
-    "biases are penalised": (
-        "src_cython/layers.pxi",
-        [("high - bias, False", "high - bias, True")],
-    ),
-    "no penalty of sizes": (
-        "src_cython/layers.pxi",
-        [("return l1 if w > 0 else", "return 0 if w > 0 else")],
-    ),
-    "mini-batches are divided by their samples, not their weights": (
-        "src_cython/passes.pxi",
-        [("total += weights[run.order[s]]", "total += 1")],
-    ),
-    "no lower end of the sigmoid": (
-        "src_cython/simd_vector.h",
-        [("return NAME(choose)(z < -LARGEST, (VEC){0}, a);", "return a;")],
-    ),
-    "no upper end of the sigmoid": (
-        "src_cython/simd_vector.h",
-        [("z > LARGEST, (VEC){0} + 1, 1 /", "z != z, (VEC){0} + 1, 1 /")],
-    ),
-    "the sigmoid leaves out the remainder": (
-        "src_cython/simd_vector.h",
-        [("for (; n > 0; n -= SIZE, z", "for (; n >= SIZE; n -= SIZE, z")],
     ),
     "half a tile: the second column of vectors is that of the first": (
         "src_cython/simd_vector.h",
@@ -289,36 +161,36 @@ BUGS = {
     ),
     "a scaled start is not scaled": (
         "src_cython/simd_vector.h",
-        [("factor = from == FROM_C ? scale : 1", "factor = 1")],
+        [
+            (
+                "acc[i][v] = scale * ((const VEC *)(before",
+                "acc[i][v] = ((const VEC *)(before",
+            )
+        ],
     ),
     "all tiles start from the first rows": (
         "src_cython/simd_vector.h",
-        [("        start += rows * start_row;\n", "")],
+        [("        before += rows * before_row;\n", "")],
     ),
-    "sums apart are those of the first tile": (
+    "all tiles are added to the first rows": (
         "src_cython/simd_vector.h",
-        [("apart[i * columns + v]", "apart[v]")],
+        [("        after += rows * after_row;\n", "")],
     ),
     "a sum that is added last is added to weights without decay": (
         "src_cython/simd_vector.h",
-        [("scale * ((const VEC *)(C + i * c_row))[v] +", "((const VEC *)(C + i * c_row))[v] +")],
+        [("scale * ((const VEC *)(after +", "((const VEC *)(after +")],
     ),
     "tiny steps of many samples are rounded one by one": (
-        "src_cython/passes.pxi",
-        [("TO_C if count >= MANY else FROM_C", "FROM_C")],
+        "src_cython/simd_vector.h",
+        [("at_once = from == FROM_C && n == 1;", "at_once = from == FROM_C;")],
     ),
-    "sums of listed inputs are added to weights without decay": (
-        "src_cython/sparse.pxi",
-        [("G[i] = scale * G[i] + sums[i]", "G[i] = G[i] + sums[i]")],
+    "a single term is added last": (
+        "src_cython/simd_vector.h",
+        [("at_once = from == FROM_C && n == 1;", "at_once = 0;")],
     ),
-    "biases do not take the sums of many samples": (
-        "src_cython/layers.pxi",
-        [
-            (
-                "delta, width, bias, width, NULL, one, NULL)",
-                "delta, width, bias, width, NULL, 0, NULL)",
-            )
-        ],
+    "a sum of -0 is 0": (
+        "src_cython/simd_vector.h",
+        [("= (REAL)-0.0};", "= (REAL)0.0};")],
     ),
     "columns beyond the first panel start from its row": (
         "src_cython/simd_vector.h",
@@ -335,7 +207,11 @@ BUGS = {
     ),
     "a small sum takes no part of the step": (
         "src_cython/simd_vector.h",
-        [("REAL total = B ? scale * B[i * c_row + j] : 0;", "REAL total = 0;")],
+        [("if (B) total += scale * B[i * c_row + j];", "")],
+    ),
+    "few samples: a sum that is added last is added to weights without decay": (
+        "src_cython/simd_vector.h",
+        [("if (B) acc[i][v] += scale * *(const", "if (B) acc[i][v] += *(const")],
     ),
     "a value that is not finite is overlooked at the end": (
         "src_cython/simd_vector.h",
@@ -355,89 +231,93 @@ BUGS = {
             )
         ],
     ),
-    "the last neuron's padding learns": (
-        "src_cython/layers.pxi",
-        [("        clear(width - fan_out, delta + s * width + fan_out)\n", "        pass\n")],
-    ),
-    "errors of the inputs' padding are not cleared": (
-        "src_cython/layers.pxi",
+    "norms leave out what is left of a vector": (
+        "src_cython/simd_vector.h",
         [
             (
-                "        clear(width_in - fan_in, delta_prev + s * width_in + fan_in)\n",
-                "        pass\n",
+                "for (; i < n; i++) total += (double)values[i]",
+                "for (; i < 0; i++) total += (double)values[i]",
             )
         ],
     ),
-    "decay on biases": (
-        "src_cython/layers.pxi",
-        [("        W[i] += G[i]\n", "        W[i] = decay * W[i] + G[i]\n")],
+    "gradients of samples: the last vector is left out": (
+        "src_cython/simd_vector.h",
+        [("    *(LOOSE *)(C - SIZE) = d[n_rows - 1] * *(const LOOSE *)edge;\n", "")],
     ),
-    "no decay": (
-        "src_cython/layers.pxi",
-        [("        W[i] = decay * W[i] + G[i]\n", "        W[i] = W[i] + G[i]\n")],
+    "gradients of samples: the first vector is left out": (
+        "src_cython/simd_vector.h",
+        [("    *(LOOSE *)C = d[0] * *(const LOOSE *)a;\n", "")],
     ),
-    "doubles beyond float32 are not cut": (
-        "src_cython/layers.pxi",
-        [("<real> max(min(doubles[i], BOUND), -BOUND)", "<real> doubles[i]")],
+    "a line of two rows of a sample's gradient takes one error": (
+        "src_cython/simd_vector.h",
+        [("d[j + 1] - (VEC){0});", "factor - (VEC){0});")],
     ),
-    "dropped neurons hand back errors": (
-        "src_cython/layers.pxi",
-        [("                delta[i] *= a[kind + i]\n", "                delta[i] *= 1\n")],
+    "a line of two rows of a sample's gradient is out of step": (
+        "src_cython/simd_vector.h",
+        [("(edge + SIZE - (n - k));", "(edge + SIZE - (n - k) - 1);")],
     ),
-    "kept neurons are not scaled up": (
-        "src_cython/layers.pxi",
-        [("(1 / (1 - dropout.rates[l]))", "1")],
+    "no lower end of the sigmoid": (
+        "src_cython/simd_vector.h",
+        [("return NAME(choose)(z < -LARGEST, (VEC){0}, a);", "return a;")],
     ),
-    "every sample drops the same neurons": (
-        "src_cython/layers.pxi",
-        [("(drawn + <uint64_t> s)", "drawn")],
+    "no upper end of the sigmoid": (
+        "src_cython/simd_vector.h",
+        [("z > LARGEST, (VEC){0} + 1, 1 /", "z != z, (VEC){0} + 1, 1 /")],
     ),
-    "momentum is forgotten": (
-        "src_cython/layers.pxi",
-        [("u[i] = mu * u[i] - eta * (G[i]", "u[i] = -eta * (G[i]")],
-    ),
-    "AdamW's decay is a penalty too": (
-        "src_cython/layers.pxi",
-        [("kept, l2 = 1 - eta * l2, 0", "kept = 1 - eta * l2")],
-    ),
-    "the last share of the rows is too small": (
-        "src_cython/layers.pxi",
-        [("else n * part // parts", "else n // parts * part")],
-    ),
-    "the first sample of each mini-batch is skipped": (
-        "src_cython/passes.pxi",
+    "activations leave out the last vector of a layer": (
+        "src_cython/simd_vector.h",
         [
             (
-                "        own = min(count, 2 * share((count + 1) // 2, part, parts))\n",
-                "        own = min(count, 2 * share((count + 1) // 2, part, parts))\n"
-                "        own += (own == 0 and count > 1)\n",
+                "for (; n_rows > 0; n_rows--, z += row)                                               \\\n"
+                "            for (ptrdiff_t j = 0; j < n; j += SIZE)",
+                "for (; n_rows > 0; n_rows--, z += row)                                               \\\n"
+                "            for (ptrdiff_t j = 0; j + SIZE < n; j += SIZE)",
             )
         ],
     ),
-    "the last mini-batch is skipped if it is short": (
-        "src_cython/passes.pxi",
+    "activations leave out the last sample": (
+        "src_cython/simd_vector.h",
+        [("for (; n_rows > 0; n_rows--, z += row)", "for (; n_rows > 1; n_rows--, z += row)")],
+    ),
+    "softplus loses its tail": ("src_cython/simd_vector.h", [("2 * (s + s * s2 * sum)", "2 * s")]),
+    # -- threads
+    "threads do not wait for each other": (
+        "src_cython/threads.h",
+        [("[ARRIVALS]) < all", "[ARRIVALS]) < 0")],
+    ),
+    "a thread that never comes is waited for": (
+        "src_cython/threads.h",
+        [("        if (LOAD(&team[ABORTED])) return 0;\n", "")],
+    ),
+    # -- samples one at a time
+    "few samples: no slope": (
+        "src_cython/public_arrays.pxi",
+        [("below, n, &a[0, inputs]", "below, 0, &a[0, inputs]")],
+    ),
+    "few samples: the last errors are left out of the bias": (
+        "src_cython/public_arrays.pxi",
         [
             (
-                "    while position < n and not leave:",
-                "    while position + batch <= n and not leave:",
+                "    for s in range(n):\n        for j in range(layer.fan_out):",
+                "    for s in range(n - (n > 1)):\n        for j in range(layer.fan_out):",
             )
         ],
     ),
-    "a pause within a mini-batch forgets its first part": (
-        "src_cython/passes.pxi",
-        [("start = FROM_ZERO if position == first else FROM_C", "start = FROM_ZERO")],
+    "few samples: no decay": (
+        "src_cython/public_arrays.pxi",
+        [("w if add else NULL, weight_factor, out_w", "w if add else NULL, <real> 1, out_w")],
     ),
-    "every update is the optimizer's first": (
-        "src_cython/passes.pxi",
-        [("rule.updates + first // batch + 1", "1")],
+    "few samples: doubles beyond float32 are not cut": (
+        "src_cython/public_arrays.pxi",
+        [("<real> max(min(doubles[k], BOUND), -BOUND)", "<real> doubles[k]")],
     ),
-    "dropout draws the same in every mini-batch": (
-        "src_cython/layers.pxi",
-        [("dropout.drawn + <uint64_t> (position + first)", "dropout.drawn + <uint64_t> first")],
+    "few samples: NaN in inputs is not seen": (
+        "src_cython/public_arrays.pxi",
+        [("good = finite(n, doubles)", "good = True")],
     ),
-    "the clock is never looked at": (
-        "src_cython/passes.pxi",
-        [("if work > CLOCK_WORK:", "if False:")],
+    "few samples: a step that is not finite is taken": (
+        "src_cython/public_arrays.pxi",
+        [("    return bad == 0", "    return True")],
     ),
     "the gate of the core takes any shape": (
         "src_cython/public_arrays.pxi",
@@ -454,112 +334,117 @@ BUGS = {
     ),
     "the gate of the core takes subclasses": (
         "src_cython/public_arrays.pxi",
-        [("    if type(array) is not NDARRAY:\n        return False\n", "")],
+        [
+            (
+                "    if type(array) is not NDARRAY:\n        return False\n    try:",
+                "    try:",
+            )
+        ],
+    ),
+    "the gate of the core takes any width": (
+        "src_cython/public_arrays.pxi",
+        [("        and view.shape[1] == m\n", "")],
+    ),
+    "the gate of the core writes to what is to be read alone": (
+        "src_cython/public_arrays.pxi",
+        [("PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags", "PyBUF_C_CONTIGUOUS | PyBUF_FORMAT")],
     ),
     "the core does not look whether a layer is missing": (
         "src_cython/public_arrays.pxi",
         [
             (
-                "type(arrays) is not list or len(<list> arrays) != few.last",
+                "type(arrays) is not list or len(<list> arrays) != layers.shape[0] - 1",
                 "type(arrays) is not list",
             )
         ],
     ),
     "the core finds NaN in no parameter": (
         "src_cython/public_arrays.pxi",
-        [("    if search:\n", "    if False:\n")],
+        [("if search and short:", "if False:"), ("elif search:", "elif False:")],
     ),
-    "few samples: NaN in inputs is not seen": (
-        "src_cython/few.pxi",
-        [("        good = finite(n, column.doubles)", "        good = True")],
-    ),
-    "few samples: a step that is not finite is taken": (
-        "src_cython/few.pxi",
-        [("    return bad == 0", "    return True")],
+    "a layer that is not finite is overlooked where others follow": (
+        "src_cython/public_arrays.pxi",
+        [("        if not good:\n            return False\n    return True", "    return good")],
     ),
     "padding of a block is not cleared": (
-        "src_cython/few.pxi",
+        "src_cython/public_arrays.pxi",
         [
             (
-                "            for k in range(layer.fan_in + 1):\n"
-                "                clear(layer.width - layer.fan_out, W + k * layer.width + layer.fan_out)",
-                "            pass",
+                "    for k in range(layer.fan_in + 1):\n"
+                "        clear(layer.width - layer.fan_out, W + k * layer.width + layer.fan_out)",
+                "    pass",
             )
         ],
     ),
     "a block keeps the biases for itself": (
-        "src_cython/few.pxi",
+        "src_cython/public_arrays.pxi",
+        [("            copy(layer.fan_out, W + layer.fan_in * layer.width, b)\n", "")],
+    ),
+    "few samples: what a long pass reads is not held": (
+        "src_cython/public_arrays.pxi",
         [
             (
-                "            copy(layer.fan_out, W + layer.fan_in * layer.width, b)\n",
-                "            pass\n",
+                "        hold_all([biases, weights, pairs, new_b, new_w], held)\n",
+                "        pass\n",
             )
         ],
     ),
-    "the shuffle leaves the first card where it is": (
-        "src_cython/shuffling.pxi",
-        [("    for i in range(n - 1, 0, -1):", "    for i in range(n - 1, 1, -1):")],
+    "few samples: garbage is collected while nothing is held": (
+        "src_cython/public_arrays.pxi",
+        [("    bint PyGC_Disable() noexcept", '    bint PyGC_Disable "PyGC_IsEnabled"() noexcept')],
     ),
-    "a list that was edited counts as untouched": (
-        "src_cython/shuffling.pxi",
-        [("        if card[k] != first[which[k]]:\n            return False\n", "        pass\n")],
+    "few samples: garbage is never collected again": (
+        "src_cython/public_arrays.pxi",
+        [("    bint PyGC_Enable() noexcept", '    bint PyGC_Enable "PyGC_IsEnabled"() noexcept')],
     ),
-    "a thread that never comes is waited for": (
-        "src_cython/threads.h",
-        [("        if (LOAD(&team[ABORTED])) return 0;\n", "")],
+    "few samples: lists may change while they are read": (
+        "src_cython/public_arrays.pxi",
+        [("return (<list> arrays)[:] if type(arrays) is list else arrays", "return arrays")],
     ),
-    "alpha counts for each sample": (
-        "src_cython/passes.pxi",
-        [("steps.rule.l2 + alpha / total", "steps.rule.l2 + alpha")],
+    # -- functions
+    "the last neuron's padding learns": (
+        "src_cython/functions.pxi",
+        [("            delta[s * row + j] = 0\n", "            pass\n")],
     ),
-    "plain steps know no alpha": (
-        "src_cython/passes.pxi",
-        [("(steps.decay - steps.rate * alpha / total)", "steps.decay")],
+    "softmax of what is not below the largest": (
+        "src_cython/functions.pxi",
+        [("        z[j] -= largest", "        z[j] -= 0")],
     ),
-    "a mini-batch that weighs nothing has a share of alpha": (
-        "src_cython/passes.pxi",
-        [("alpha = steps.rule.alpha if total > 0 else 0", "alpha = steps.rule.alpha")],
-    ),
-    "the cost of a mini-batch has no penalty": (
-        "src_cython/passes.pxi",
-        [("steps.costs[s] += added", "steps.costs[s] += 0")],
-    ),
-    "the cost of a mini-batch has no penalty after a pause within it": (
-        "src_cython/passes.pxi",
-        [("if position == first or position == steps.position:", "if position == first:")],
-    ),
-    "the penalty of a mini-batch is that of the first weights": (
-        "src_cython/passes.pxi",
-        [("if position == first or position == steps.position:", "if position == steps.position:")],
-    ),
-    "the decay of AdamW counts as a cost": (
-        "src_cython/passes.pxi",
-        [("0 if rule.optimizer == ADAMW else rule.l2", "rule.l2")],
-    ),
-    "costs of a mini-batch are not weighted": (
-        "src_cython/passes.pxi",
-        [("*= weights[run.order[s]] * <double>", "*= <double>")],
-    ),
-    "costs are weighted by their place in the order": (
-        "src_cython/passes.pxi",
-        [("*= weights[run.order[s]] * <double>", "*= weights[s] * <double>")],
-    ),
-    "tiny steps: a cost has no penalty": (
-        "src_cython/tiny.pxi",
+    "softmax: the last sample is left out": (
+        "src_cython/functions.pxi",
         [
             (
-                "        and (steps.costs == NULL or steps.rule.l2 == 0 and steps.rule.alpha == 0)\n",
-                "",
+                "exponential(n, width, a, row)\n        for",
+                "exponential(n - 1, width, a, row)\n        for",
             )
         ],
     ),
-    "the costs of a block overwrite the last one's": (
-        "src_cython/passes.pxi",
-        [("steps.costs + position + own", "steps.costs + own")],
+    "no curvature": (
+        "src_cython/functions.pxi",
+        [("factor[j] *= one - two * a[j]", "factor[j] *= one")],
     ),
-    "a thread's costs go where the first one's do": (
-        "src_cython/passes.pxi",
-        [("steps.costs + position + own", "steps.costs + position")],
+    "the change of the quadratic cost's error has no slope": (
+        "src_cython/functions.pxi",
+        [("        multiply_by_slope(layer, 1, a, 0, change, 0)\n", "")],
+    ),
+    "tanh has no slope": ("src_cython/functions.pxi", [("(one - a[j]) * (one + a[j])", "one")]),
+    "leaky neurons leak nothing on the way back": (
+        "src_cython/functions.pxi",
+        [("one if a[j] > 0 else <real> LEAK", "one if a[j] > 0 else <real> 0")],
+    ),
+    "softmax is not normalised": ("src_cython/functions.pxi", [("z[j] /= total", "z[j] /= 1")]),
+    "the log-likelihood takes its targets for one-hot": (
+        "src_cython/functions.pxi",
+        [
+            (
+                "total += delta[s * row + j]",
+                "total += delta[s * row + j] * 0 + <real> 1 / layer.fan_out",
+            )
+        ],
+    ),
+    "every sample has the slope of the first": (
+        "src_cython/functions.pxi",
+        [("        a += a_row\n        delta += row\n", "        delta += row\n")],
     ),
     "the cost of what is 0 is left out": (
         "src_cython/functions.pxi",
@@ -569,59 +454,456 @@ BUGS = {
         "src_cython/functions.pxi",
         [("total += 0.5 * (<double> a[j] - y[j])", "total += (<double> a[j] - y[j])")],
     ),
+    # -- samples
+    "doubles beyond float32 are not cut": (
+        "src_cython/samples.pxi",
+        [("<real> max(min(samples.doubles[i, k], BOUND), -BOUND)", "<real> samples.doubles[i, k]")],
+    ),
+    # -- optimizers and options
+    "the second moment is forgotten": (
+        "src_cython/optimizers.pxi",
+        [
+            (
+                "u[v + i] = nu * u[v + i] + left * gradient * gradient",
+                "u[v + i] = left * gradient * gradient",
+            )
+        ],
+    ),
+    "the second moment lies in the first's place": (
+        "src_cython/optimizers.pxi",
+        [("v = w.shape[0]  #", "v = 0  #")],
+    ),
+    "moments are not corrected": (
+        "src_cython/optimizers.pxi",
+        [("1 - pow(rule.beta_2, <double> t)", "1 - 0 * pow(rule.beta_2, <double> t)")],
+    ),
+    "Nesterov's steps are plain momentum": (
+        "src_cython/optimizers.pxi",
+        [("w[i] += mu * u[i] - gradient", "w[i] += u[i]")],
+    ),
+    "biases are penalised": (
+        "src_cython/optimizers.pxi",
+        [("optimize(rule, bias, high, False,", "optimize(rule, bias, high, True,")],
+    ),
+    "no penalty of sizes": (
+        "src_cython/optimizers.pxi",
+        [("return l1 if w > 0 else", "return 0 if w > 0 else")],
+    ),
+    "decay on biases": (
+        "src_cython/optimizers.pxi",
+        [("params[i] += steps[i]", "params[i] = weight_factor * params[i] + steps[i]")],
+    ),
+    "no decay": (
+        "src_cython/optimizers.pxi",
+        [
+            (
+                "params[i] = weight_factor * params[i] + steps[i]",
+                "params[i] = params[i] + steps[i]",
+            )
+        ],
+    ),
+    "steps of several blocks leave out the biases": (
+        "src_cython/optimizers.pxi",
+        [
+            (
+                "share(layer.fan_in + 1, thread_id, n_threads)",
+                "share(layer.fan_in, thread_id, n_threads)",
+            )
+        ],
+    ),
+    "momentum is forgotten": (
+        "src_cython/optimizers.pxi",
+        [("u[i] = mu * u[i] - eta * (g[i]", "u[i] = -eta * (g[i]")],
+    ),
+    "AdamW's decay is a penalty too": (
+        "src_cython/optimizers.pxi",
+        [("kept, l2 = 1 - eta * l2, 0", "kept = 1 - eta * l2")],
+    ),
     "epsilon is always that of algorithm 1": (
-        "src_cython/layers.pxi",
-        [("if rule.hat:", "if not rule.hat:")],
+        "src_cython/optimizers.pxi",
+        [("if rule.epsilon_hat:", "if not rule.epsilon_hat:")],
     ),
+    "the decay of AdamW counts as a cost": (
+        "src_cython/optimizers.pxi",
+        [("0 if rule.optimizer == ADAMW else rule.l2", "rule.l2")],
+    ),
+    "kept neurons are not scaled up": (
+        "src_cython/options.pxi",
+        [("(1 / (1 - options.dropout[l]))", "1")],
+    ),
+    "every sample drops the same neurons": (
+        "src_cython/options.pxi",
+        [("<uint64_t> (position + s))", "<uint64_t> position)")],
+    ),
+    # -- training
+    "a step divided by the full batch": (
+        "src_cython/train.pxi",
+        [("total = <double> (end - first)", "total = <double> batch")],
+    ),
+    "subnormal numbers stay flushed": (
+        "src_cython/_core.pyx",
+        [("            restore(mode)\n    return position", "    return position")],
+    ),
+    "mini-batches are divided by their samples, not their weights": (
+        "src_cython/train.pxi",
+        [("total += weights[order[s]]", "total += 1")],
+    ),
+    "the first sample of each mini-batch is skipped": (
+        "src_cython/train.pxi",
+        [
+            (
+                "        own = min(count, 2 * share((count + 1) // 2, thread_id, n_threads))\n",
+                "        own = min(count, 2 * share((count + 1) // 2, thread_id, n_threads))\n"
+                "        own += (own == 0 and count > 1)\n",
+            )
+        ],
+    ),
+    "the last mini-batch is skipped if it is short": (
+        "src_cython/train.pxi",
+        [
+            (
+                "    while position < n and not leave:",
+                "    while position + batch <= n and not leave:",
+            )
+        ],
+    ),
+    "a pause within a mini-batch forgets its first part": (
+        "src_cython/train.pxi",
+        [("count, FROM_ZERO if position == first else FROM_C,", "count, FROM_ZERO,")],
+    ),
+    "every update is the optimizer's first": (
+        "src_cython/train.pxi",
+        [("rule.updates + first // batch + 1", "1")],
+    ),
+    "the clock is never looked at": (
+        "src_cython/train.pxi",
+        [("if work > CLOCK_WORK:", "if False:")],
+    ),
+    "alpha counts for each sample": (
+        "src_cython/train.pxi",
+        [("options.rule.l2 + alpha / total", "options.rule.l2 + alpha")],
+    ),
+    "plain steps know no alpha": (
+        "src_cython/train.pxi",
+        [("(weight_factor - learning_rate * alpha / total)", "weight_factor")],
+    ),
+    "a mini-batch that weighs nothing has a share of alpha": (
+        "src_cython/train.pxi",
+        [("alpha = rule.alpha if total > 0 else 0", "alpha = rule.alpha")],
+    ),
+    "the cost of a mini-batch has no penalty": (
+        "src_cython/train.pxi",
+        [("options.costs[position + s] += added", "options.costs[position + s] += 0")],
+    ),
+    "the cost of a mini-batch has no penalty after a pause within it": (
+        "src_cython/train.pxi",
+        [("if position == first or position == begin:", "if position == first:")],
+    ),
+    "the penalty of a mini-batch is that of the first weights": (
+        "src_cython/train.pxi",
+        [("if position == first or position == begin:", "if position == begin:")],
+    ),
+    "costs of a mini-batch are not weighted": (
+        "src_cython/train.pxi",
+        [("weights[order[position + s]] * <double>", "<double>")],
+    ),
+    "costs are weighted by their place in the order": (
+        "src_cython/train.pxi",
+        [("weights[order[position + s]] * <double>", "weights[position + s] * <double>")],
+    ),
+    "the costs of a block overwrite the last one's": (
+        "src_cython/train.pxi",
+        [("options.costs[position + s] = output_cost(", "options.costs[s] = output_cost(")],
+    ),
+    "a thread's costs go where the first one's do": (
+        "src_cython/train.pxi",
+        [
+            (
+                "options.costs[position + s] = output_cost(",
+                "options.costs[position + s - own] = output_cost(",
+            )
+        ],
+    ),
+    "clipped steps are as long as clipped gradients": (
+        "src_cython/train.pxi",
+        [("options.max_norm * fabs(step)", "options.max_norm")],
+    ),
+    "threads share their room": (
+        "src_cython/_core.pyx",
+        [("&transposed[thread_id, 0], samples", "&transposed[0, 0], samples")],
+    ),
+    # -- gradients in other forms
+    "gradients: sample weights are ignored": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "    if weights is not None:\n        for s in range(n):",
+                "    if weights is not None:\n        for s in range(0):",
+            )
+        ],
+    ),
+    "norms without the biases": (
+        "src_cython/gradients.pxi",
+        [("* (1 + squares(", "* (squares(")],
+    ),
+    "norms of the first layer alone": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "    for l in range(1, layers.shape[0]):\n        total += layer_squares",
+                "    for l in range(1, 2):\n        total += layer_squares",
+            )
+        ],
+    ),
+    "clipped gradients keep their length": (
+        "src_cython/gradients.pxi",
+        [("<real> (most / size))", "<real> 1)")],
+    ),
+    "moments are not squared": (
+        "src_cython/gradients.pxi",
+        [
+            (" a[s, j] *= a[s, j]", " a[s, j] *= 1"),
+            (" delta[s, j] *= delta[s, j]", " delta[s, j] *= 1"),
+        ],
+    ),
+    "sums of later blocks start anew": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "layers.rows, a, delta, delta, n, FROM_C if add or position else FROM_ZERO",
+                "layers.rows, a, delta, delta, n, FROM_ZERO",
+            )
+        ],
+    ),
+    "gradients of samples: the last neuron is left out": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "outer_double(layer.fan_out, layer.fan_in",
+                "outer_double(layer.fan_out - 1, layer.fan_in",
+            )
+        ],
+    ),
+    "the Jacobian without the slope of the outputs": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "output, n, <const real*> &a[0, at], a.shape[1], &delta",
+                "output, 0, <const real*> &a[0, at], a.shape[1], &delta",
+            )
+        ],
+    ),
+    "the Hessian without the direction's bias": (
+        "src_cython/gradients.pxi",
+        [("v, a, dz, FROM_ROW, 0, n)", "v, a, dz, FROM_ZERO, 0, n)")],
+    ),
+    "the Hessian without the change of activations": (
+        "src_cython/gradients.pxi",
+        [("for l in range(2, layers.shape[0]):", "for l in range(3, layers.shape[0]):")],
+    ),
+    "the Hessian without the direction's way back": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "                ddelta[s, k] += work[s, k]\n                work",
+                "                work",
+            )
+        ],
+    ),
+    # -- inputs most of which are 0
     "sparse: the second of a pair is left out": (
-        "src_cython/sparse.pxi",
-        [("nth(run, position + min(s + 1, first + n - 1))", "nth(run, position + s)")],
+        "src_cython/packed_inputs.pxi",
+        [
+            (
+                "sum_lists(layers, params, a, lists, s, now)",
+                "sum_lists(layers, params, a, lists, s, 1)",
+            )
+        ],
     ),
-    "sparse: no decay": ("src_cython/sparse.pxi", [("G[i] *= scale", "G[i] *= 1")]),
+    "sparse: what the second of a pair has alone is not listed": (
+        "src_cython/simd.h",
+        [("fastbp_list_word(a[i / 32] | b[i / 32], i", "fastbp_list_word(a[i / 32], i")],
+    ),
+    "sparse: the second of a pair has the values of the first": (
+        "src_cython/simd_vector.h",
+        [("acc[s][v] += x * y[v]", "acc[s][v] += x_0[which[p]] * y[v]")],
+    ),
+    "sparse: the second of a pair steps by the values of the first": (
+        "src_cython/simd_vector.h",
+        [("acc[v] += x * step[s][v]", "acc[v] += x_0[which[p]] * step[s][v]")],
+    ),
+    "sparse: no bias": (
+        "src_cython/simd_vector.h",
+        [("acc[s][v] = ((const VEC *)row)[v];", "acc[s][v] = (VEC){0};")],
+    ),
+    "sparse: what is left of whole words has no place": (
+        "src_cython/simd_lists.h",
+        [
+            (
+                "k < n && k < i + 32; k++) mask |= (uint32_t)(row",
+                "k < n / 32 * 32 && k < i + 32; k++) mask |= (uint32_t)(row",
+            )
+        ],
+    ),
+    "sparse: a list has no end": (
+        "src_cython/simd.h",
+        [("    which[found] = UINT16_MAX;\n", "")],
+    ),
+    "sparse: no decay": (
+        "src_cython/packed_inputs.pxi",
+        [
+            (
+                "for i in range(low * width, high * width):\n            G[i] *= scale",
+                "for i in range(low * width, high * width):\n            G[i] *= 1",
+            )
+        ],
+    ),
     "sparse: gradients are added to what was there": (
-        "src_cython/sparse.pxi",
-        [("clear((stop - low) * width, sums", "clear(0, sums")],
+        "src_cython/packed_inputs.pxi",
+        [("clear((high - low) * width, G", "clear(0, G")],
     ),
     "sparse: the last row of a strip is skipped": (
         "src_cython/simd_vector.h",
         [("which[p] < stop; p++", "which[p] < stop - 1; p++")],
     ),
     "sparse: each thread begins at the first input": (
-        "src_cython/sparse.pxi",
+        "src_cython/packed_inputs.pxi",
         [("while found[1 + at[s]] < low", "while at[s] < 0")],
     ),
-    "sparse: no bias": (
-        "src_cython/sparse.pxi",
-        [("copy(width, W + layers[1].fan_in * width, z", "clear(width, z")],
+    "sums of listed inputs are added to weights without decay": (
+        "src_cython/packed_inputs.pxi",
+        [("G[i] = scale * G[i] + sums[i]", "G[i] = G[i] + sums[i]")],
     ),
-    "sparse: what is left of whole vectors has no place": (
-        "src_cython/simd_lists.h",
-        [("some = (a[i] != 0) | (b[i] != 0)", "some = (a[i] != 0)")],
+    "sparse: tiny steps of many samples are rounded one by one": (
+        "src_cython/packed_inputs.pxi",
+        [("cdef bint apart = start == FROM_C and n > 1", "cdef bint apart = False")],
     ),
-    "sparse: a list has no end": (
-        "src_cython/simd_lists.h",
+    "sparse: sums apart begin with what was there": (
+        "src_cython/packed_inputs.pxi",
+        [("            clear((stop - low) * width, work)\n", "")],
+    ),
+    "sparse: rows before a thread's own are its own too": (
+        "src_cython/packed_inputs.pxi",
+        [("    some[0] &= <uint32_t> 0xffffffff << (low % 32)\n", "")],
+    ),
+    "sparse: rows behind a thread's own are its own too": (
+        "src_cython/packed_inputs.pxi",
+        [("    if high % 32:\n", "    if False:\n")],
+    ),
+    "sparse: each thread's rows take the first inputs": (
+        "src_cython/packed_inputs.pxi",
+        [("(place_of(lists, s)[0] + 32 * first)", "place_of(lists, s)[0]")],
+    ),
+    "sparse: rows that no sample has do not decay": (
+        "src_cython/packed_inputs.pxi",
+        [("            if not some[k // 32] >> (k % 32) & 1:\n", "            if False:\n")],
+    ),
+    "sparse: rows of the last sample alone": (
+        "src_cython/packed_inputs.pxi",
+        [("some[k] |= mask[k]", "some[k] = mask[k]")],
+    ),
+    "sparse: narrow rows leave out the last sample": (
+        "src_cython/packed_inputs.pxi",
         [
             (
-                "which[found] = UINT16_MAX;\n    return found;\n}\n\nstatic ptrdiff_t NAME(compress)",
-                "return found;\n}\n\nstatic ptrdiff_t NAME(compress)",
+                f"add_rows_{kind}(\n            n_words, some, n, width",
+                f"add_rows_{kind}(\n            n_words, some, n - 1, width",
+            )
+            for kind in ("float", "double")
+        ],
+    ),
+    "sparse: wide rows leave out the last sample": (
+        "src_cython/packed_inputs.pxi",
+        [("[first + k] if s < n else 0", "[first + k] if s < n - 1 else 0")],
+    ),
+    "sparse: wide rows are narrow ones": (
+        "src_cython/packed_inputs.pxi",
+        [
+            (
+                "    if width * <Py_ssize_t> sizeof(real) > NARROW * VECTOR_BYTES:\n",
+                "    if False:\n",
             )
         ],
     ),
-    "sparse: what is listed of the second is the first's": (
-        "src_cython/simd_lists.h",
-        [("B[found] = b[i]", "B[found] = a[i]")],
+    "sparse: narrow rows do not decay": (
+        "src_cython/simd_vector.h",
+        [("*c = scale * *c + acc[i][v];", "*c = *c + acc[i][v];")],
     ),
-    "sparse: the second of a pair is not widened": (
-        "src_cython/sparse.pxi",
-        [("if y != x:", "if y == x:")],
+    "sparse: wide rows do not decay": (
+        "src_cython/simd_vector.h",
+        [("c[v] = scale * c[v] + acc[v];", "c[v] = c[v] + acc[v];")],
     ),
-    "records: the values of the second are the first's": (
-        "src_cython/simd_lists.h",
-        [("B[found] = in_b ? next_y : 0", "B[found] = in_b ? next_x : 0")],
+    "sparse: wide rows have the inputs of the first word": (
+        "src_cython/simd_vector.h",
+        [("X[s][32 * w + bit]", "X[s][bit]")],
     ),
-    "records: what the second has alone is not listed": (
+    "sparse: all parts of wide rows take the first errors": (
+        "src_cython/simd_vector.h",
+        [
+            (
+                "        D += columns * SIZE;\n        C += columns * SIZE;\n    }\n}\n",
+                "        C += columns * SIZE;\n    }\n}\n",
+            )
+        ],
+    ),
+    "sparse: wide rows have no sample": (
+        "src_cython/simd.h",
+        [("samples |= (masks[s] >> bit & 1) << s;", "samples |= (masks[s] >> bit & 0) << s;")],
+    ),
+    "sparse: what is not listed has a norm too": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "    if packed and l == 1:\n        return place",
+                "    if packed and l == 0:\n        return place",
+            )
+        ],
+    ),
+    "sparse: moments square the lists": (
+        "src_cython/gradients.pxi",
+        [("for j in range(first, delta.shape[1]):", "for j in range(0, delta.shape[1]):")],
+    ),
+    "sparse: moments of inputs where they are": (
+        "src_cython/gradients.pxi",
+        [("cost, cost_weight, packed, not squared,", "cost, cost_weight, packed, True,")],
+    ),
+    "sparse: inputs that stayed where they were are no activations": (
+        "src_cython/gradients.pxi",
+        [("0, n, packed, False, NULL,", "0, n, packed, True, NULL,")],
+    ),
+    "sparse: moments without the squares of errors": (
+        "src_cython/gradients.pxi",
+        [(" delta[s, j] *= delta[s, j]", " delta[s, j] *= 1")],
+    ),
+    "sparse: the Hessian's sum goes by no lists": (
+        "src_cython/gradients.pxi",
+        [("rows, a, ddelta, delta, n,", "rows, a, ddelta, ddelta, n,")],
+    ),
+    "sparse: the Hessian goes along the parameters": (
+        "src_cython/gradients.pxi",
+        [("sum_lists(layers, v, dz,", "sum_lists(layers, params, dz,")],
+    ),
+    "sparse: threads cut pairs": (
+        "src_cython/train.pxi",
+        [
+            (
+                "own = min(count, 2 * share((count + 1) // 2, thread_id, n_threads))",
+                "own = share(count, thread_id, n_threads)",
+            )
+        ],
+    ),
+    "records: floats are not widened": (
+        "src_cython/packed_inputs.pxi",
+        [
+            (
+                "            elif samples.floats is not None:\n                expand",
+                "            elif False:\n                expand",
+            )
+        ],
+    ),
+    "records: what is 0 takes a value": (
         "src_cython/simd_lists.h",
-        [("some = of_a | of_b; some;", "some = of_a; some;")],
+        [("        values += some;", "        values += 1;")],
     ),
     "records: every other place has no bit of its own": (
         "src_cython/simd_lists.h",
@@ -631,72 +913,44 @@ BUGS = {
         "src_cython/simd_lists.h",
         [("values[found] = a[k];\n            found += some;", "values[found++] = a[k];")],
     ),
-    "records: lists of them have no end": (
-        "src_cython/simd_lists.h",
-        [
-            (
-                "#endif\n    which[found] = UINT16_MAX;\n    return found;\n}\n\n#ifdef",
-                "#endif\n    return found;\n}\n\n#ifdef",
-            )
-        ],
-    ),
     "records: room is not looked at": (
-        "src_cython/sparse.pxi",
-        [(" and starts[s] + most <= room:", ":")],
+        "src_cython/packed_inputs.pxi",
+        [(" and starts[s] + most <= packed.shape[0]:", ":")],
     ),
     "records: subnormal inputs are kept": (
-        "src_cython/sparse.pxi",
-        [("  # as where the inputs are read without these\n", "\n    restore(mode)\n")],
+        "src_cython/packed_inputs.pxi",
+        [("  # as where the inputs are read without these\n", "\n        restore(mode)\n")],
     ),
     "records: they begin anywhere": (
-        "src_cython/sparse.pxi",
+        "src_cython/packed_inputs.pxi",
         [("(bytes + 7) // 8 * 8", "bytes + 4")],
     ),
-    "sparse: what is not listed has a norm too": (
-        "src_cython/gradients.pxi",
-        [("if l == 1:\n        return sample", "if l == 0:\n        return sample")],
-    ),
-    "sparse: moments square the lists": (
-        "src_cython/gradients.pxi",
+    # -- steps of one sample each through layers of one line each
+    "tiny steps: a cost has no penalty": (
+        "src_cython/one_line_layers.pxi",
         [
             (
-                "square(run.rows * (units - first), deltas + run.rows * first)",
-                "square(run.rows * units, deltas)",
-            )
-        ],
-    ),
-    "sparse: moments without the squares of errors": (
-        "src_cython/gradients.pxi",
-        [("square(run.rows * (units - first), deltas + run.rows * first)", "pass")],
-    ),
-    "sparse: the Hessian's sum goes by no lists": (
-        "src_cython/gradients.pxi",
-        [("copy(n * layers[0].width, deltas, ddelta)", "pass")],
-    ),
-    "sparse: the Hessian goes along the parameters": (
-        "src_cython/gradients.pxi",
-        [("sparse_forward(layers, 0, n, v +", "sparse_forward(layers, 0, n, params +")],
-    ),
-    "sparse: threads cut pairs": (
-        "src_cython/passes.pxi",
-        [
-            (
-                "own = min(count, 2 * share((count + 1) // 2, part, parts))",
-                "own = share(count, part, parts)",
+                "        and (options.costs is None or options.rule.l2 == 0 and options.rule.alpha == 0)\n",
+                "",
             )
         ],
     ),
     "one sample a step: the last updates are not made": (
-        "src_cython/tiny.pxi",
+        "src_cython/one_line_layers.pxi",
         [("for s in range(position, end + 1):", "for s in range(position, end):")],
     ),
     "one sample a step: the way back keeps the first weights": (
-        "src_cython/tiny.pxi",
-        [("turned + i * line, NULL, delta_last + i,", "turned + i * line, NULL, a + i,")],
+        "src_cython/one_line_layers.pxi",
+        [
+            (
+                "<const real*> a_last + i - line, <const real*> delta + i,",
+                "<const real*> slope, <const real*> delta + i,",
+            )
+        ],
     ),
     "one sample a step: no slope": (
-        "src_cython/tiny.pxi",
-        [("            times_line(slope + i, delta + i)\n", "            pass\n")],
+        "src_cython/one_line_layers.pxi",
+        [("            multiply_line(<const real*> slope + i, delta + i)\n", "            pass\n")],
     ),
     "one sample a step: what overflowed is not left out": (
         "src_cython/simd_vector.h",
@@ -708,28 +962,44 @@ BUGS = {
         ],
     ),
     "one sample a step: the sign of a zero is lost": (
-        "src_cython/tiny.pxi",
+        "src_cython/one_line_layers.pxi",
         [("<real> -0.0  #", "<real> 0.0  #")],
     ),
     "one sample a step: decay before the first update": (
-        "src_cython/tiny.pxi",
-        [("cdef real decay = 1 ", "cdef real decay = <real> steps.decay ")],
+        "src_cython/one_line_layers.pxi",
+        [("cdef real decay = 1 ", "cdef real decay = <real> weight_factor ")],
     ),
     "one sample a step: each penalty is left out": (
-        "src_cython/tiny.pxi",
-        [(" - steps.rate * steps.rule.alpha)", ")")],
+        "src_cython/one_line_layers.pxi",
+        [(" - learning_rate * options.rule.alpha)", ")")],
     ),
     "one sample a step: rules are left out": (
-        "src_cython/tiny.pxi",
-        [("steps.rule.optimizer == PLAIN", "True")],
+        "src_cython/one_line_layers.pxi",
+        [("options.rule.optimizer == PLAIN", "True")],
     ),
     "one sample a step: weights of samples are left out": (
-        "src_cython/tiny.pxi",
-        [("run.weights == NULL", "True")],
+        "src_cython/one_line_layers.pxi",
+        [("and weights is None and", "and")],
+    ),
+    "one sample a step: dropout is left out": (
+        "src_cython/one_line_layers.pxi",
+        [(" and options.dropout is None\n", "\n")],
+    ),
+    "one sample a step: clipping is left out": (
+        "src_cython/one_line_layers.pxi",
+        [("options.max_norm == INFINITY and", "True and")],
     ),
     "one sample a step: a layer too many": (
-        "src_cython/tiny.pxi",
-        [("run.last < MOST_LAYERS", "run.last <= MOST_LAYERS")],
+        "src_cython/one_line_layers.pxi",
+        [("layers.shape[0] <= MOST_LAYERS", "layers.shape[0] <= MOST_LAYERS + 1")],
+    ),
+    "one sample a step: doubles beyond float32 are not cut": (
+        "src_cython/one_line_layers.pxi",
+        [("<real> max(min(samples.doubles[i, k], BOUND), -BOUND)", "<real> samples.doubles[i, k]")],
+    ),
+    "one sample a step: the permutation is ignored": (
+        "src_cython/one_line_layers.pxi",
+        [("            i = order[s]\n", "            i = s\n")],
     ),
     "one sample a step: the bias stays": (
         "src_cython/simd_vector.h",
@@ -741,86 +1011,451 @@ BUGS = {
         ],
     ),
     "one sample a step: the quadratic cost without the slope": (
-        "src_cython/functions.pxi",
-        [("            times_line(slope, delta)\n", "            pass\n")],
+        "src_cython/one_line_layers.pxi",
+        [("            multiply_line(slope, delta)\n", "            pass\n")],
     ),
+    # -- what an entry point looks at
     "entry: a block of any length": (
-        "src_cython/core.pyx",
+        "src_cython/parameters.pxi",
         [
             (
-                "    if view.len != n * view.itemsize:\n        refuse_length(where, n, view.len // view.itemsize)\n",
+                "    if block.shape[0] != layers.n_params:\n"
+                "        wrong_length(where, layers.n_params, block.shape[0])\n",
                 "",
             )
         ],
     ),
-    "entry: scratch of any length": (
-        "src_cython/core.pyx",
-        [("    if view.len < (values + parts * turned) * run.itemsize:\n", "    if False:\n")],
+    "entry: a table of one layer": (
+        "src_cython/parameters.pxi",
+        [("        if last < 1:\n", "        if False:\n")],
     ),
-    "entry: any order": (
-        "src_cython/core.pyx",
+    "entry: a workspace of any width": (
+        "src_cython/parameters.pxi",
+        [("    if workspace.shape[2] != layers.row_width:\n", "    if False:\n")],
+    ),
+    "entry: a workspace of fewer buffers": (
+        "src_cython/parameters.pxi",
+        [('    check_length("workspace: buffers", n_buffers, workspace.shape[0])\n', "")],
+    ),
+    "entry: room for fewer threads": (
+        "src_cython/parameters.pxi",
+        [('    check_length("transposed: threads", n_threads, transposed.shape[0])\n', "")],
+    ),
+    "entry: a thread's room of any length": (
+        "src_cython/parameters.pxi",
         [
             (
-                '    if not good:\n        raise ValueError(text("order"',
-                '    if False:\n        raise ValueError(text("order"',
+                '    check_length("transposed", layers.n_transposed(rows, sizeof(real)), transposed.shape[1])\n',
+                "",
             )
         ],
     ),
-    "entry: inputs of another width": (
-        "src_cython/core.pyx",
-        [("good = view.ndim == 2 and view.shape[1] == n_0", "good = True")],
+    "entry: more rows than a block": (
+        "src_cython/parameters.pxi",
+        [("    if not 1 <= rows <= BLOCK:\n", "    if False:\n")],
     ),
     "entry: an address at which no line begins": (
-        "src_cython/core.pyx",
+        "src_cython/parameters.pxi",
         [("    if <uintptr_t> start % LINE:\n", "    if False:\n")],
     ),
-    "entry: memory that its owner gave back": (
-        "src_cython/core.pyx",
-        [("        if low < first or high > last:\n", "        if False:\n")],
-    ),
-    "entry: records of any length": (
-        "src_cython/core.pyx",
-        [("        if view.len < run.inputs.starts[n] + LINE:", "        if False:")],
-    ),
-    "entry: more rows than a block": (
-        "src_cython/core.pyx",
-        [("    if not (1 <= rows <= BLOCK and parts >= 1):\n", "    if False:\n")],
-    ),
-    "entry: any range of samples": (
-        "src_cython/core.pyx",
-        [("    if not 0 <= start <= stop <= n:\n", "    if False:\n")],
-    ),
-    "entry: rows of results of another width": (
-        "src_cython/gradient_doors.pxi",
-        [("view.shape[0] == run.n and view.shape[1] == width", "True")],
-    ),
-    "entry: scratch of two kinds for a Hessian": (
-        "src_cython/gradient_doors.pxi",
-        [("        if self.kinds < 6:\n", "        if False:\n")],
-    ),
-    "entry: fewer results than layers": (
-        "src_cython/gradient_doors.pxi",
-        [("    if len(arrays) != n:\n", "    if False:\n")],
+    "entry: a thread's room at which no line begins": (
+        "src_cython/parameters.pxi",
+        [
+            (
+                '        check_aligned("transposed", <const void*> &transposed[1, 0])\n',
+                "        pass\n",
+            )
+        ],
     ),
     "entry: a network of halves": (
-        "src_cython/core.pyx",
+        "src_cython/parameters.pxi",
         [("    if itemsize != sizeof(float) and itemsize != sizeof(double):\n", "    if False:\n")],
     ),
+    "entry: any order": (
+        "src_cython/samples.pxi",
+        [
+            (
+                '    if not good:\n        raise ValueError(error_message("order"',
+                '    if False:\n        raise ValueError(error_message("order"',
+            )
+        ],
+    ),
+    "entry: any order to train in": (
+        "src_cython/_core.pyx",
+        [("    check_order(order, samples)\n    cdef const Layer", "    cdef const Layer")],
+    ),
+    "entry: inputs of another width": (
+        "src_cython/samples.pxi",
+        [("    if samples.n_0 != layers[0].fan_out:\n", "    if False:\n")],
+    ),
+    "entry: targets of another shape": (
+        "src_cython/samples.pxi",
+        [("    if Y.shape[0] != samples.n or Y.shape[1] != n_L:\n", "    if False:\n")],
+    ),
+    "entry: targets of another width": (
+        "src_cython/samples.pxi",
+        [
+            (
+                "    if Y.shape[0] != samples.n or Y.shape[1] != n_L:\n",
+                "    if Y.shape[0] != samples.n:\n",
+            )
+        ],
+    ),
+    "entry: targets of another type": (
+        "src_cython/samples.pxi",
+        [("    if Y is None:\n", "    if False:\n")],
+    ),
+    "entry: weights of samples of another type are none": (
+        "src_cython/samples.pxi",
+        [
+            (
+                "        if samples.float_weights is not None or samples.double_weights is not None:\n",
+                "        if False:\n",
+            )
+        ],
+    ),
+    "entry: weights of other samples": (
+        "src_cython/samples.pxi",
+        [("    elif weights.shape[0] != samples.n:\n", "    elif False:\n")],
+    ),
+    "entry: records of any length": (
+        "src_cython/samples.pxi",
+        [
+            (
+                '            check_length("packed", self.starts[self.n] + LINE, self.packed.shape[0])\n',
+                "",
+            )
+        ],
+    ),
+    "entry: records of fewer samples": (
+        "src_cython/samples.pxi",
+        [("            if self.starts.shape[0] != self.n + 1:\n", "            if False:\n")],
+    ),
+    "entry: inputs in memory that their owner gave back": (
+        "src_cython/samples.pxi",
+        [('        refuse_stale("X", X)\n', "")],
+    ),
+    "entry: targets in memory that their owner gave back": (
+        "src_cython/samples.pxi",
+        [('            refuse_stale("Y", Y)\n', "")],
+    ),
+    "entry: weights of samples in memory that their owner gave back": (
+        "src_cython/samples.pxi",
+        [('            refuse_stale("sample_weight", weights)\n', "")],
+    ),
+    "entry: inputs are not held": (
+        "src_cython/samples.pxi",
+        [
+            (
+                "for array in (X, Y, weights, packed, starts):",
+                "for array in (Y, weights, packed, starts):",
+            )
+        ],
+    ),
+    "entry: targets are not held": (
+        "src_cython/samples.pxi",
+        [
+            (
+                "for array in (X, Y, weights, packed, starts):",
+                "for array in (X, weights, packed, starts):",
+            )
+        ],
+    ),
+    "entry: weights of samples are not held": (
+        "src_cython/samples.pxi",
+        [("for array in (X, Y, weights, packed, starts):", "for array in (X, Y, packed, starts):")],
+    ),
+    "entry: packed nonzeros are not held": (
+        "src_cython/samples.pxi",
+        [
+            (
+                "for array in (X, Y, weights, packed, starts):",
+                "for array in (X, Y, weights, starts):",
+            )
+        ],
+    ),
+    "entry: starts of packed nonzeros are not held": (
+        "src_cython/samples.pxi",
+        [
+            (
+                "for array in (X, Y, weights, packed, starts):",
+                "for array in (X, Y, weights, packed):",
+            )
+        ],
+    ),
+    "entry: a table of layers is not held": (
+        "src_cython/parameters.pxi",
+        [("        hold(table, self.held)\n", "")],
+    ),
+    "entry: rates of dropout are not held": (
+        "src_cython/options.pxi",
+        [("        hold(dropout, self.held)\n", "")],
+    ),
+    "entry: costs are not held": (
+        "src_cython/options.pxi",
+        [("        hold(costs, self.held)\n", "")],
+    ),
+    "entry: samples are looked at once": (
+        "src_cython/samples.pxi",
+        [("    check_places(samples)\n    if samples.n_0", "    if samples.n_0")],
+    ),
+    "entry: samples that are packed are looked at once": (
+        "src_cython/packed_inputs.pxi",
+        [("    check_places(samples)\n    if", "    if")],
+    ),
+    "entry: samples in memory that is not theirs by now": (
+        "src_cython/samples.pxi",
+        [("good = view.buf == start and view", "good = view")],
+    ),
+    "entry: samples that have other rows by now": (
+        "src_cython/samples.pxi",
+        [(" and view.shape[0] == n\n", "\n")],
+    ),
+    "entry: samples whose owner gave back its memory by now": (
+        "src_cython/samples.pxi",
+        [("    refuse_stale(where, array)\n", "")],
+    ),
+    "entry: inputs that are no array": (
+        "src_cython/samples.pxi",
+        [("        if not is_array(X):\n", "        if False:\n")],
+    ),
+    "entry: packed nonzeros of no sample": (
+        "src_cython/train.pxi",
+        [(" and samples.n > 0:", ":")],
+    ),
+    "entry: no samples": (
+        "src_cython/_core.pyx",
+        [
+            (
+                "    Samples samples not None,             # IN      with targets",
+                "    Samples samples,",
+            )
+        ],
+    ),
+    "entry: outputs in any order": (
+        "src_cython/_core.pyx",
+        [("        check_order(order, samples)\n", "")],
+    ),
+    "entry: any range of samples": (
+        "src_cython/_core.pyx",
+        [("    if not 0 <= start <= stop <= n_samples:\n", "    if False:\n")],
+    ),
+    "entry: outputs of any shape": (
+        "src_cython/_core.pyx",
+        [('    check_shape("out", n_samples, output.fan_out, out)\n', "")],
+    ),
+    "entry: steps of any length": (
+        "src_cython/_core.pyx",
+        [('    check_block("grads", layers, grads)\n', "")],
+    ),
+    "entry: mini-batches of no sample": (
+        "src_cython/_core.pyx",
+        [("    if batch < 1 or position < 0:\n", "    if position < 0:\n")],
+    ),
+    "entry: a position before the first": (
+        "src_cython/_core.pyx",
+        [("    if batch < 1 or position < 0:\n", "    if batch < 1:\n")],
+    ),
+    "entry: a thread that is none of the team": (
+        "src_cython/_core.pyx",
+        [("    if not 0 <= thread_id < n_threads:\n", "    if False:\n")],
+    ),
+    "entry: a team of one": (
+        "src_cython/_core.pyx",
+        [("not FASTBP_TEAMS or n_threads < 2", "not FASTBP_TEAMS")],
+    ),
+    "entry: dropout of other layers": (
+        "src_cython/_core.pyx",
+        [("        if options.dropout.shape[0] != rows.shape[0]:\n", "        if False:\n")],
+    ),
+    "entry: two buffers for dropout": (
+        "src_cython/_core.pyx",
+        [("transposed, 4 if dropout else 2, n_threads)", "transposed, 2, n_threads)")],
+    ),
+    "entry: costs of other samples": (
+        "src_cython/_core.pyx",
+        [("        if options.costs.shape[0] != samples.n:\n", "        if False:\n")],
+    ),
+    "entry: costs of a longer order": (
+        "src_cython/_core.pyx",
+        [("        if order.shape[0] > samples.n:\n", "        if False:\n")],
+    ),
+    "entry: moments of any length": (
+        "src_cython/_core.pyx",
+        [("        if moments.shape[0] != blocks * params.shape[0]:\n", "        if False:\n")],
+    ),
+    "entry: gradients of any length": (
+        "src_cython/gradients.pxi",
+        [('    check_block("grads", layers, grads)\n', "")],
+    ),
+    "entry: results of any shape": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                "    if array.shape[0] != n_rows or array.shape[1] != n_columns:\n",
+                "    if False:\n",
+            )
+        ],
+    ),
+    "entry: norms of other samples": (
+        "src_cython/gradients.pxi",
+        [("    if norms is not None and norms.shape[0] != order.shape[0]:\n", "    if False:\n")],
+    ),
+    "entry: rows of results of another width": (
+        "src_cython/gradients.pxi",
+        [("view.ndim == 2 and view.shape[0] == n and view.shape[1] == width", "True")],
+    ),
+    "entry: results that lie apart": (
+        "src_cython/gradients.pxi",
+        [("        and (width == 1 or view.strides[1] == itemsize)\n", "")],
+    ),
+    "entry: results of another type": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                'and view.itemsize == itemsize and (view.format[0] == c"d" or view.format[0] == c"f")\n',
+                "\n",
+            )
+        ],
+    ),
+    "entry: results at an odd address": (
+        "src_cython/gradients.pxi",
+        [("        and <uintptr_t> view.buf % itemsize == 0\n", "")],
+    ),
+    "entry: results that are to be read alone": (
+        "src_cython/gradients.pxi",
+        [("PyBUF_STRIDES | PyBUF_WRITABLE |", "PyBUF_STRIDES |")],
+    ),
+    "entry: results in memory that their owner gave back": (
+        "src_cython/gradients.pxi",
+        [('    refuse_stale("out", array)\n', "")],
+    ),
+    "entry: a workspace of two buffers for a Hessian": (
+        "src_cython/gradients.pxi",
+        [("workspace, transposed, 6, 1)", "workspace, transposed, 2, 1)")],
+    ),
+    "entry: a direction of any length": (
+        "src_cython/gradients.pxi",
+        [('    check_block("v", layers, v)\n', "")],
+    ),
+    "entry: a product of any length": (
+        "src_cython/gradients.pxi",
+        [('    check_block("out", layers, out)\n', "")],
+    ),
+    "entry: fewer results than layers": (
+        "src_cython/gradients.pxi",
+        [("    if len(arrays) != n_arrays:\n", "    if False:\n")],
+    ),
+    "entry: a list of results may change while it is written to": (
+        "src_cython/gradients.pxi",
+        [
+            (
+                'the activations of all layers, or the errors."""\n    cdef list held = []\n    out = snapshot(out)\n',
+                'the activations of all layers, or the errors."""\n    cdef list held = []\n',
+            ),
+            (
+                'each sample\'s gradient."""\n    cdef list held = []\n    out = snapshot(out)\n',
+                'each sample\'s gradient."""\n    cdef list held = []\n',
+            ),
+        ],
+    ),
+    "entry: starts of other samples": (
+        "src_cython/packed_inputs.pxi",
+        [("    if starts.shape[0] != samples.n + 1:\n", "    if False:\n")],
+    ),
+    "entry: any range of samples to pack": (
+        "src_cython/packed_inputs.pxi",
+        [("0 <= start <= stop <= samples.n and", "")],
+    ),
+    "entry: packed nonzeros that begin anywhere": (
+        "src_cython/packed_inputs.pxi",
+        [(" and 0 <= starts[start] <= packed.shape[0]):", "):")],
+    ),
+    "entry: an output of any shape": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                " or out.shape[0] != rows[rows.shape[0] - 1].fan_out or out.shape[1] != 1:",
+                ":",
+            )
+        ],
+    ),
+    "entry: a workspace of fewer pairs": (
+        "src_cython/public_arrays.pxi",
+        [("    if workspace.shape[0] != 2 or workspace.shape[1] != n:\n", "    if False:\n")],
+    ),
+    "entry: a workspace of any width for few samples": (
+        "src_cython/public_arrays.pxi",
+        [('    check_length("workspace", layers.row_width, workspace.shape[2])\n    if', "    if")],
+    ),
+    "entry: a workspace of any width for one sample": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                '    check_length("workspace", layers.row_width, workspace.shape[2])\n    a =',
+                "    a =",
+            )
+        ],
+    ),
+    "entry: a workspace of no row for one sample": (
+        "src_cython/public_arrays.pxi",
+        [('    check_length("workspace: buffers", 1, workspace.shape[0])\n', "")],
+    ),
+    "entry: a block of any length to pack": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                '    if block.shape[0] != layers.n_params:\n        wrong_length("block", layers.n_params, block.shape[0])\n    if not short',
+                "    if not short",
+            )
+        ],
+    ),
+    "entry: a block of any length to unpack": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                '    if block.shape[0] != layers.n_params:\n        wrong_length("block", layers.n_params, block.shape[0])\n    hold_all',
+                "    hold_all",
+            )
+        ],
+    ),
     "entry: what a kernel reads is not held": (
-        "src_cython/core.pyx",
-        [("            holds.append(PyWeakref_NewRef(array, None))\n", "            pass\n")],
+        "src_cython/holding.pxi",
+        [("            held.append(PyWeakref_NewRef(array, None))\n", "            pass\n")],
+    ),
+    "entry: the owner of a user's buffer is not held": (
+        "src_cython/holding.pxi",
+        [
+            (
+                "                held.append(PyMemoryView_FromObject(array))\n",
+                "                pass\n",
+            )
+        ],
+    ),
+    "entry: memory that its owner gave back": (
+        "src_cython/holding.pxi",
+        [("            if low < first or high > last:\n", "            if False:\n")],
     ),
     "entry: a user's class says whose its values are": (
-        "src_cython/core.pyx",
+        "src_cython/holding.pxi",
         [("        return base(array)\n", "        return array.base\n")],
     ),
     "entry: only arrays give back what they had": (
-        "src_cython/core.pyx",
+        "src_cython/holding.pxi",
         [("is_array(owner) or type(owner) in EXPORTERS:", "is_array(owner):")],
     ),
     "columns: beyond the tuple": (
         "src_cython/public_arrays.pxi",
         [("    if not 0 <= start <= len(values) - n:\n", "    if False:\n")],
+    ),
+    "columns: rows of another width": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                "        if copies.shape[0] != n or copies.shape[1] != size * itemsize:\n",
+                "        if False:\n",
+            )
+        ],
     ),
     "columns: parts of memory that was given back": (
         "src_cython/public_arrays.pxi",
@@ -831,13 +1466,44 @@ BUGS = {
             )
         ],
     ),
+    "columns: one part of an array speaks for all": (
+        "src_cython/public_arrays.pxi",
+        [
+            (
+                "        or <uintptr_t> view.buf < last.low\n        or <uintptr_t> view.buf + <uintptr_t> view.len > last.high\n",
+                "",
+            )
+        ],
+    ),
+    "columns: rows of no bytes": (
+        "src_cython/public_arrays.pxi",
+        [("// max(itemsize, 1))", "// itemsize)")],
+    ),
+    # -- shuffles
+    "the shuffle leaves the first card where it is": (
+        "src_cython/shuffling.pxi",
+        [
+            (
+                "    for i in range(order.shape[0] - 1, 0, -1):",
+                "    for i in range(order.shape[0] - 1, 1, -1):",
+            )
+        ],
+    ),
+    "a list that was edited counts as untouched": (
+        "src_cython/shuffling.pxi",
+        [("        if card[k] != first[which[k]]:\n            return False\n", "        pass\n")],
+    ),
     "places beyond the cards": (
         "src_cython/shuffling.pxi",
         [
             (
-                '        raise ValueError(text("order", f"indices',
-                '        good or ValueError(text("order", f"indices',
+                '        raise ValueError(error_message("order", f"indices',
+                '        good or ValueError(error_message("order", f"indices',
             )
         ],
+    ),
+    "fewer places than cards": (
+        "src_cython/shuffling.pxi",
+        [("    if which.shape[0] != n:\n", "    if False:\n")],
     ),
 }

@@ -247,15 +247,19 @@ BUGS = {
         "fastbp/parameters.py",
         [
             (
-                "        if not core.pack(self.table, self.itemsize, biases, weights, block, False, False):\n"
+                "        if not core.pack(self.layers, biases, weights, block):\n"
                 '            raise RuntimeError("weights or biases were changed in the midst of a call")\n',
-                "        core.pack(self.table, self.itemsize, biases, weights, block, False, False)\n",
+                "        core.pack(self.layers, biases, weights, block)\n",
             )
         ],
     ),
-    "the scratch of a block has no room for all kinds": (
+    "the workspace has two buffers, whatever a pass needs": (
         "fastbp/parameters.py",
-        [("self.itemsize, rows, kinds, parts)", "self.itemsize, rows, 2, parts)")],
+        [("self.work(0, rows, n_threads, buffers)[1]", "self.work(0, rows, n_threads, 2)[1]")],
+    ),
+    "the workspace has room for one thread": (
+        "fastbp/parameters.py",
+        [("self.work(0, rows, n_threads, buffers)[1]", "self.work(0, rows, 1, buffers)[1]")],
     ),
     "a run goes on with another layout": (
         "fastbp/parameters.py",
@@ -276,9 +280,13 @@ BUGS = {
             ('        core.refuse_stale("Y", self._Y)\n', ""),
         ],
     ),
-    "scratch lies over the blocks": (
+    "the workspace lies over the blocks": (
         "fastbp/parameters.py",
-        [("self.length)), whole[start:]", "self.length)), whole")],
+        [("whole[start:end].reshape(buffers", "whole[: end - start].reshape(buffers")],
+    ),
+    "a thread's room lies over the workspace": (
+        "fastbp/parameters.py",
+        [("whole[end:].reshape(", "whole[start:][: n_threads * each].reshape(")],
     ),
     "moments begin anywhere": (
         "fastbp/parameters.py",

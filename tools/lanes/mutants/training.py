@@ -408,6 +408,10 @@ BUGS = {
         "fastbp/samples.py",
         [("exponent = int(np.frexp(weights.max())[1]) - 1", "exponent = 0")],
     ),
+    "weights of samples do not reach the core": (
+        "fastbp/training.py",
+        [("core.Samples(X, Y, weights, *compressed)", "core.Samples(X, Y, None, *compressed)")],
+    ),
     "weights of samples are the caller's own": (
         "fastbp/samples.py",
         [
@@ -506,6 +510,10 @@ BUGS = {
     "a thread that fails is not noticed": (
         "fastbp/_threads.py",
         [("    if failures:\n        raise failures[0]\n", "")],
+    ),
+    "every thread is the first": (
+        "fastbp/_threads.py",
+        [("door(*arguments, team, part)", "door(*arguments, team, 0)")],
     ),
     "threads outlive the call": (
         "fastbp/_threads.py",

@@ -1,25 +1,4 @@
-# The arithmetic of one SIMD level, on buffers that core.pyx has looked at and holds. Read in
-# this order:
-#
-#   interface.pxd   how parameters, activations and errors lie; what core.pyx may call
-#   simd.h          the kernels that must fill the vector units: multiply, sigmoid and others
-#   threads.h       how threads that share a mini-batch wait for each other
-#   functions.pxi   activations and costs: one switch per question
-#   sparse.pxi      the first layer, for inputs many of which are 0
-#   layers.pxi      one layer of a block of samples, and all layers: forward, backward, update
-#   tiny.pxi        mini-batches of one sample through layers of one line
-#   passes.pxi      all samples, block by block: outputs, mini-batches
-#   gradients.pxi   the same: sums of gradients, norms, one for each sample, Hessian products
-#   few.pxi         a few samples on the public arrays
-#
-# This module holds no Python function: TABLE is how core.pyx gets at these.
-
-from cpython.pycapsule cimport PyCapsule_New
-from libc.float cimport DBL_EPSILON, DBL_MIN, FLT_EPSILON
-from libc.math cimport INFINITY, exp, fabs, log, pow, sqrt, sqrtf
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
-
-from interface cimport *
+# What the core has from C: the register tiles, the vector maths, the barrier, prefetching.
 
 cdef extern from *:
     """
@@ -53,12 +32,12 @@ cdef extern from *:
     const char* COMPILER "FASTBP_COMPILER"
     const char* LEVEL_NAME "FASTBP_LEVEL"
     const char* BUILD_FLAGS "FASTBP_FLAGS"
-    const char* INTERFACE "FASTBP_INTERFACE"
     double clock "fastbp_clock"() noexcept nogil
 
 cdef extern from "simd.h" nogil:
     enum:
         VECTOR_BYTES
+        PLAIN_LOOPS "FASTBP_PLAIN_LOOPS"
         FROM_ZERO
         FEW "FASTBP_FEW"
         FROM_ROW
@@ -66,7 +45,7 @@ cdef extern from "simd.h" nogil:
     ctypedef int fastbp_mode
     fastbp_mode flush_subnormals "fastbp_flush_subnormals"() noexcept
     void restore "fastbp_restore"(fastbp_mode) noexcept
-    struct fastbp_ahead:
+    ctypedef struct PrefetchQueue:
         const char* rows
         const Py_ssize_t* starts
         Py_ssize_t bytes
@@ -74,20 +53,20 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t n
         Py_ssize_t done
         int lines
-    void prefetch "FASTBP_PREFETCH"(const void*) noexcept
-    void fetch_row "fastbp_fetch_row"(const void*, Py_ssize_t) noexcept
-    void fastbp_fetch(fastbp_ahead*, int) noexcept
-    void fastbp_fetch_lines(fastbp_ahead*, int) noexcept
+    void prefetch_line "FASTBP_PREFETCH"(const void*) noexcept
+    void prefetch_row "fastbp_prefetch_row"(const void*, Py_ssize_t) noexcept
+    void prefetch "fastbp_prefetch"(PrefetchQueue*, int) noexcept
+    void prefetch_lines "fastbp_prefetch_lines"(PrefetchQueue*, int) noexcept
     void multiply_float(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
-        const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float, fastbp_ahead*
+        const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float, PrefetchQueue*
     ) noexcept  # fmt: skip
     void multiply_double(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
-        const double*, Py_ssize_t, double*, Py_ssize_t, const double*, double, fastbp_ahead*
+        const double*, Py_ssize_t, double*, Py_ssize_t, const double*, double, PrefetchQueue*
     ) noexcept  # fmt: skip
-    void sigmoid_float(Py_ssize_t, float*) noexcept
-    void sigmoid_double(Py_ssize_t, double*) noexcept
+    void sigmoid_float(Py_ssize_t, Py_ssize_t, float*, Py_ssize_t) noexcept
+    void sigmoid_double(Py_ssize_t, Py_ssize_t, double*, Py_ssize_t) noexcept
     void sigmoid_line_float(const float*, float*, float*) noexcept
     void sigmoid_line_double(const double*, double*, double*) noexcept
     void error_line_float(const float*, const float*, float*) noexcept
@@ -100,41 +79,45 @@ cdef extern from "simd.h" nogil:
     void advance_double(
         Py_ssize_t, double, double*, double*, const double*, const double*, const double*, double*
     ) noexcept  # fmt: skip
-    void tanh_float(Py_ssize_t, float*) noexcept
-    void tanh_double(Py_ssize_t, double*) noexcept
-    void softplus_float(Py_ssize_t, float*) noexcept
-    void softplus_double(Py_ssize_t, double*) noexcept
-    void exponential_float(Py_ssize_t, float*) noexcept
-    void exponential_double(Py_ssize_t, double*) noexcept
-    void decay_float(Py_ssize_t, float*) noexcept
-    void decay_double(Py_ssize_t, double*) noexcept
+    void tanh_float(Py_ssize_t, Py_ssize_t, float*, Py_ssize_t) noexcept
+    void tanh_double(Py_ssize_t, Py_ssize_t, double*, Py_ssize_t) noexcept
+    void softplus_float(Py_ssize_t, Py_ssize_t, float*, Py_ssize_t) noexcept
+    void softplus_double(Py_ssize_t, Py_ssize_t, double*, Py_ssize_t) noexcept
+    void exponential_float(Py_ssize_t, Py_ssize_t, float*, Py_ssize_t) noexcept
+    void exponential_double(Py_ssize_t, Py_ssize_t, double*, Py_ssize_t) noexcept
+    void times_decay_float(Py_ssize_t, const float*, float*) noexcept
+    void times_decay_double(Py_ssize_t, const double*, double*) noexcept
     void transpose_float(
         Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, float*, Py_ssize_t
     ) noexcept  # fmt: skip
     void transpose_double(
         Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip
-    Py_ssize_t fastbp_list(Py_ssize_t, const uint32_t*, const uint32_t*, uint16_t*) noexcept
+    Py_ssize_t list_places "fastbp_list"(Py_ssize_t, const uint32_t*, const uint32_t*, uint16_t*) noexcept
     Py_ssize_t mask_bytes "fastbp_mask_bytes"(Py_ssize_t) noexcept
     void mask_float(Py_ssize_t, const float*, uint32_t*) noexcept
     void mask_double(Py_ssize_t, const double*, uint32_t*) noexcept
     void expand_float(Py_ssize_t, const char*, float*) noexcept
     void expand_double(Py_ssize_t, const char*, double*) noexcept
     void add_wide_rows_float(
-        Py_ssize_t, const uint32_t*, const uint32_t*, Py_ssize_t, const float**, const float*, float,
-        float*, fastbp_ahead*
+        Py_ssize_t, const uint32_t*, const uint32_t*, Py_ssize_t, const float**, const float*,
+        Py_ssize_t, float,
+        float*, PrefetchQueue*
     ) noexcept  # fmt: skip
     void add_rows_float(
-        Py_ssize_t, const uint32_t*, Py_ssize_t, Py_ssize_t, const float**, const float*, float,
-        float*, uint16_t*, fastbp_ahead*
+        Py_ssize_t, const uint32_t*, Py_ssize_t, Py_ssize_t, const float**, const float*,
+        Py_ssize_t, float,
+        float*, uint16_t*, PrefetchQueue*
     ) noexcept  # fmt: skip
     void add_wide_rows_double(
-        Py_ssize_t, const uint32_t*, const uint32_t*, Py_ssize_t, const double**, const double*, double,
-        double*, fastbp_ahead*
+        Py_ssize_t, const uint32_t*, const uint32_t*, Py_ssize_t, const double**, const double*,
+        Py_ssize_t, double,
+        double*, PrefetchQueue*
     ) noexcept  # fmt: skip
     void add_rows_double(
-        Py_ssize_t, const uint32_t*, Py_ssize_t, Py_ssize_t, const double**, const double*, double,
-        double*, uint16_t*, fastbp_ahead*
+        Py_ssize_t, const uint32_t*, Py_ssize_t, Py_ssize_t, const double**, const double*,
+        Py_ssize_t, double,
+        double*, uint16_t*, PrefetchQueue*
     ) noexcept  # fmt: skip
     Py_ssize_t compress_float(Py_ssize_t, const float*, char*) noexcept
     Py_ssize_t compress_double(Py_ssize_t, const double*, char*) noexcept
@@ -178,27 +161,21 @@ cdef extern from "simd.h" nogil:
     ) noexcept  # fmt: skip
 
 cdef extern from "threads.h" nogil:
-    bint meet "fastbp_meet"(Py_ssize_t*, Py_ssize_t) noexcept
-    bint agree "fastbp_agree"(Py_ssize_t*, Py_ssize_t, Py_ssize_t, bint) noexcept
+    enum:
+        FASTBP_TEAMS
+        TEAM_LENGTH
+    bint meet "fastbp_barrier"(Py_ssize_t*, Py_ssize_t) noexcept
+    bint agree "fastbp_broadcast"(Py_ssize_t*, Py_ssize_t, Py_ssize_t, bint) noexcept
+    void abort "fastbp_abort"(Py_ssize_t*) noexcept
+
+cdef extern from "interface.h":
+    enum:
+        LINE "FASTBP_LINE"
+    double BOUND "FASTBP_BOUND"
+    double LEAK "FASTBP_LEAK"
 
 cdef enum:
-    MANY = 64  # samples, and outputs, from which on transposing the activations pays
+    TRANSPOSE_FROM = 64  # samples, and outputs, from which on transposing the activations pays
 
-include "functions.pxi"
-include "sparse.pxi"
-include "layers.pxi"
-include "gradients.pxi"
-include "tiny.pxi"
-include "passes.pxi"
-include "few.pxi"
-
-cdef Kernels kernels = Kernels(
-    forward, train, gradient, norms, values, samples, pull, hessian,
-    few_forward, few_gradient, pack, all_finite, compress,
-)
-
-LEVEL = LEVEL_NAME.decode()
-VECTOR = VECTOR_BYTES  # bytes computed at once
-FLAGS = BUILD_FLAGS.decode()
-COMPILED_BY = COMPILER.decode().strip()  # clang 14 ends it with a blank
-TABLE = PyCapsule_New(&kernels, INTERFACE, NULL)
+# Whether special cases are computed in their own way, which changes no bit.
+cdef bint FAST_PATHS = environ.get("FASTBP_FAST_PATHS") != "0"

@@ -1,3 +1,0 @@
-"""The kernels of level x86v4."""
-
-from fastbp._kernels_base import *

@@ -1,0 +1,174 @@
+# The samples that a network is trained on, in any of the forms that the core knows.
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Samples:
+    """Inputs, one row a sample, with their targets and weights; held as long as this lives.
+
+    X: inputs (n, n_0), float32 or float64. Y: targets (n, n_L), of the network's type, or None.
+    weights: (n,) of the samples' costs, of the network's type, or None. packed, starts: the packed
+    nonzeros of X, by ``pack_nonzeros``, to be read in its place, or None.
+
+    A new form of inputs is one more view here, and one branch in ``load``.
+    """
+
+    cdef Py_ssize_t n, n_0
+    # One of these is not None; it is read once a pass. Its type is no second fused one: that would
+    # compile each function twice as often.
+    cdef const float[:, ::1] floats
+    cdef const double[:, ::1] doubles
+    cdef const uint8_t[::1] packed
+    cdef const Py_ssize_t[::1] starts  # of each sample's packed nonzeros, in bytes, and of the end
+    # Of the network's type: one of each pair.
+    cdef const float[:, ::1] float_targets
+    cdef const double[:, ::1] double_targets
+    cdef const float[::1] float_weights
+    cdef const double[::1] double_weights
+    cdef object X, Y, weights
+    cdef list held
+
+    def __cinit__(self, X not None, Y=None, weights=None, packed=None, starts=None):
+        self.held = []
+        self.floats = self.float_targets = None
+        self.doubles = self.double_targets = None
+        self.float_weights = None
+        self.double_weights = None
+        self.packed, self.starts = None, None
+        self.X, self.Y, self.weights = X, Y, weights
+        for array in (X, Y, weights, packed, starts):
+            hold(array, self.held)
+        if not is_array(X):
+            raise TypeError(error_message("X", "an array", type(X).__name__))
+        refuse_stale("X", X)
+        if X.itemsize == sizeof(float):
+            self.floats = X
+            self.n, self.n_0 = self.floats.shape[0], self.floats.shape[1]
+        else:
+            self.doubles = X
+            self.n, self.n_0 = self.doubles.shape[0], self.doubles.shape[1]
+        if Y is not None:
+            refuse_stale("Y", Y)
+            if Y.itemsize == sizeof(float):
+                self.float_targets = Y
+            else:
+                self.double_targets = Y
+        if weights is not None:
+            refuse_stale("sample_weight", weights)
+            if weights.itemsize == sizeof(float):
+                self.float_weights = weights
+            else:
+                self.double_weights = weights
+        if packed is not None:
+            self.packed, self.starts = packed, starts
+            if self.starts.shape[0] != self.n + 1:
+                wrong_length("starts", self.n + 1, self.starts.shape[0])
+            # A line behind the last may be read.
+            check_length("packed", self.starts[self.n] + LINE, self.packed.shape[0])
+
+
+cdef const real[:, ::1] targets_of(Samples samples, const Layer[::1] layers, real* kind) except *:
+    """Return the targets, (n, n_L), in the type of ``kind``."""
+    cdef const real[:, ::1] Y
+    cdef Py_ssize_t n_L = layers[layers.shape[0] - 1].fan_out
+    if real is float:
+        Y = samples.float_targets
+    else:
+        Y = samples.double_targets
+    if Y is None:
+        raise TypeError(error_message("Y", "targets of the network's dtype", "none"))
+    if Y.shape[0] != samples.n or Y.shape[1] != n_L:
+        raise ValueError(error_message("Y", f"shape ({samples.n}, {n_L})", (Y.shape[0], Y.shape[1])))
+    return Y
+
+
+cdef const real[::1] weights_of(Samples samples, real* kind) except *:
+    """Return the weights of the samples' costs, (n,), in the type of ``kind``, or None."""
+    cdef const real[::1] weights
+    if real is float:
+        weights = samples.float_weights
+    else:
+        weights = samples.double_weights
+    if weights is None:
+        if samples.float_weights is not None or samples.double_weights is not None:
+            raise TypeError(error_message("sample_weight", "the network's dtype", "another"))
+    elif weights.shape[0] != samples.n:
+        wrong_length("sample_weight", samples.n, weights.shape[0])
+    return weights
+
+
+cdef int check_samples(Samples samples, const Layer[::1] layers) except -1:
+    """Refuse samples of another network, or whose arrays lie elsewhere."""
+    check_places(samples)
+    if samples.n_0 != layers[0].fan_out:
+        raise ValueError(
+            error_message("X", f"shape (n, {layers[0].fan_out})", (samples.n, samples.n_0))
+        )
+    return 0
+
+
+cdef int check_places(Samples samples) except -1:
+    """Refuse samples whose arrays lie elsewhere than when they were taken.
+
+    Called when an entry has made all its views: on Python 3.11, making one may collect garbage, and
+    `__setstate__` gives an array other memory, which no reference to it stops.
+    """
+    if samples.n == 0:
+        return 0
+    if samples.floats is not None:
+        check_place("X", samples.X, <const void*> &samples.floats[0, 0], samples.n)
+    else:
+        check_place("X", samples.X, <const void*> &samples.doubles[0, 0], samples.n)
+    if samples.float_targets is not None:
+        check_place("Y", samples.Y, <const void*> &samples.float_targets[0, 0], samples.n)
+    elif samples.double_targets is not None:
+        check_place("Y", samples.Y, <const void*> &samples.double_targets[0, 0], samples.n)
+    if samples.float_weights is not None:
+        check_place("sample_weight", samples.weights, <const void*> &samples.float_weights[0], samples.n)
+    elif samples.double_weights is not None:
+        check_place("sample_weight", samples.weights, <const void*> &samples.double_weights[0], samples.n)
+    return 0
+
+
+cdef int check_place(str where, array, const void* start, Py_ssize_t n) except -1:
+    """Refuse an array that does not begin there any more, or has other rows."""
+    cdef Py_buffer view
+    cdef bint good
+    refuse_stale(where, array)
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+    good = view.buf == start and view.ndim > 0 and view.shape[0] == n
+    PyBuffer_Release(&view)
+    if not good:
+        raise ValueError(
+            error_message(where, "an array in its memory", "one that was given other memory")
+        )
+    return 0
+
+
+cdef int check_order(const Py_ssize_t[::1] order, Samples samples) except -1:
+    """Refuse an index that is no sample's."""
+    cdef Py_ssize_t i
+    cdef bint good = True
+    for i in range(order.shape[0]):
+        good &= (0 <= order[i]) & (order[i] < samples.n)
+    if not good:
+        raise ValueError(error_message("order", f"rows below {samples.n}", "others"))
+    return 0
+
+
+cdef inline Py_ssize_t nth(const Py_ssize_t[::1] order, Py_ssize_t position) noexcept nogil:
+    """Return which sample that is; without an order, they come as they are."""
+    return position if order is None else order[position]
+
+
+cdef void load(Samples samples, Py_ssize_t i, real[:, ::1] a, Py_ssize_t s) noexcept nogil:
+    """Copy the inputs of sample i to row s of the workspace, in the network's type."""
+    cdef Py_ssize_t k
+    if samples.floats is not None:
+        for k in range(samples.n_0):
+            a[s, k] = samples.floats[i, k]
+    elif real is float:
+        for k in range(samples.n_0):
+            a[s, k] = <real> max(min(samples.doubles[i, k], BOUND), -BOUND)
+    else:
+        for k in range(samples.n_0):
+            a[s, k] = samples.doubles[i, k]
