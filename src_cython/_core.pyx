@@ -184,7 +184,6 @@ def train(
     cdef bint dropout = options.dropout is not None
     check_buffers(layers, params, workspace, transposed, 4 if dropout else 2, n_threads)
     check_block("grads", layers, grads)
-    check_samples(samples, layers.rows)
     check_order(order, samples)
     cdef const Layer[::1] rows = layers.rows
     cdef const real[:, ::1] Y = targets_of(samples, rows, &params[0])
@@ -211,6 +210,7 @@ def train(
         moments = options.moments
         if moments.shape[0] != blocks * params.shape[0]:
             wrong_length("moments", blocks * params.shape[0], moments.shape[0])
+    check_samples(samples, rows)  # last: making the view of the moments may collect garbage
     with nogil:
         if n_threads == 1 or meet(team.words, n_threads):
             mode = flush_subnormals()
@@ -267,6 +267,10 @@ def all_finite(values):
 cdef bint all_finite_in(values, real* kind) except -1:
     cdef const real[::1] numbers = values
     cdef bint result
+    if numbers.shape[0] == 0:
+        return True
+    # When the view is there: making it may have collected garbage.
+    check_place("array", values, <const void*> &numbers[0], numbers.shape[0])
     with nogil:
-        result = numbers.shape[0] == 0 or finite(numbers.shape[0], &numbers[0])
+        result = finite(numbers.shape[0], &numbers[0])
     return result
