@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, Self, final
 
-from numpy import intp, uint8
+from numpy import dtype, intp, uint8
 from numpy.typing import NDArray
 
 LEVEL: Final[str]
@@ -22,6 +22,7 @@ LEAKAGE: Final[float]
 OPTIMIZERS: Final[dict[str, int]]
 
 def refuse_stale(where: str, array: NDArray[Any]) -> int: ...
+def aligned(length: int, dtype: dtype[Any]) -> NDArray[Any]: ...
 
 @final
 class Layers:
@@ -105,7 +106,6 @@ def forward(
     start: int,
     stop: int,
     out: NDArray[Any],
-    order: NDArray[intp] | None = None,
 ) -> None: ...
 def train(
     params: NDArray[Any],
@@ -131,11 +131,11 @@ def gradient(
     workspace: NDArray[Any],
     transposed: NDArray[Any],
     samples: Samples,
-    order: NDArray[intp],
+    start: int,
+    stop: int,
     cost: int,
     cost_weight: float,
     grads: NDArray[Any],
-    add: bool,
     squared: bool = False,
     max_norm: float = ...,
     norms: NDArray[Any] | None = None,
@@ -146,7 +146,8 @@ def gradient_norms(
     workspace: NDArray[Any],
     transposed: NDArray[Any],
     samples: Samples,
-    order: NDArray[intp],
+    start: int,
+    stop: int,
     cost: int,
     cost_weight: float,
     out: NDArray[Any],
@@ -157,7 +158,8 @@ def layer_values(
     workspace: NDArray[Any],
     transposed: NDArray[Any],
     samples: Samples,
-    order: NDArray[intp],
+    start: int,
+    stop: int,
     cost: int,
     cost_weight: float,
     out: list[NDArray[Any]],
@@ -169,7 +171,8 @@ def sample_gradients(
     workspace: NDArray[Any],
     transposed: NDArray[Any],
     samples: Samples,
-    order: NDArray[intp],
+    start: int,
+    stop: int,
     cost: int,
     cost_weight: float,
     out: list[NDArray[Any]],
@@ -180,7 +183,8 @@ def input_gradient(
     workspace: NDArray[Any],
     transposed: NDArray[Any],
     samples: Samples,
-    order: NDArray[intp],
+    start: int,
+    stop: int,
     cost: int,
     cost_weight: float,
     out: NDArray[Any],
@@ -192,12 +196,12 @@ def hessian_product(
     workspace: NDArray[Any],
     transposed: NDArray[Any],
     samples: Samples,
-    order: NDArray[intp],
+    start: int,
+    stop: int,
     cost: int,
     cost_weight: float,
     v: NDArray[Any],
     out: NDArray[Any],
-    add: bool,
 ) -> None: ...
 def pack_nonzeros(
     samples: Samples, start: int, stop: int, starts: NDArray[intp], packed: NDArray[uint8]

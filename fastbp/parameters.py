@@ -113,11 +113,11 @@ class Layout:
 
     def empty(self) -> NDArray[Any]:
         """Return an uninitialised block."""
-        return _aligned(self.length, self.dtype)
+        return core.aligned(self.length, self.dtype)
 
     def state(self, blocks: int) -> NDArray[Any]:
         """Return so many blocks of zeros, one behind the other."""
-        state = _aligned(blocks * self.length, self.dtype)
+        state = core.aligned(blocks * self.length, self.dtype)
         state[:] = 0
         return state
 
@@ -145,7 +145,7 @@ class Layout:
         start = blocks * self.length
         end = start + buffers * rows * self.layers.row_width
         each = self.layers.n_transposed(rows, self.itemsize)
-        whole = _aligned(end + n_threads * each, self.dtype)
+        whole = core.aligned(end + n_threads * each, self.dtype)
         workspace = Workspace(
             whole[start:end].reshape(buffers, rows, self.layers.row_width),
             whole[end:].reshape(n_threads, each),
@@ -250,9 +250,3 @@ def layout(
 
 
 _made = lru_cache(maxsize=64)(Layout)
-
-
-def _aligned(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    raw = np.empty(length + core.ALIGNMENT // dtype.itemsize, dtype)
-    start = -raw.ctypes.data % core.ALIGNMENT // dtype.itemsize
-    return raw[start : start + length]

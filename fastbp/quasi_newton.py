@@ -35,7 +35,7 @@ def minimize(
     layout, *parameters = net._checked()
     n_biases = sum(b.size for b in parameters[0])
     l1, l2 = objective.l1, objective.l2 + objective.in_unit(objective.alpha) / objective.total
-    work = Work(net, objective.data, blocks=1)  # type: ignore[arg-type]  # nobody asks its cost
+    work = Work(net, objective.data, objective.cost, blocks=1)
     (grads,), epoch = work.blocks, epochs.start
     work.scale, work.weights = 1 / objective.total, objective.weights
 
@@ -50,8 +50,8 @@ def minimize(
         biases, w = parts(theta)
         layout.pack(biases, w, work.block)
         cost, _ = objective.judge(work.block, objective.data, objective.weights)
-        for piece, given in work.pieces():
-            core.gradient(*given, grads, piece.start > 0)
+        for given in work.pieces():
+            core.gradient(*given, grads)
         slope = layout.flatten(*layout.unpack(grads)).astype(np.float64)
         decayed = theta[n_biases:]
         cost += l1 * float(np.abs(decayed).sum()) + 0.5 * l2 * float(decayed @ decayed)

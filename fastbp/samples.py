@@ -68,6 +68,12 @@ class Dataset:
         self._X, self._Y = np.ascontiguousarray(X).view(), np.ascontiguousarray(Y).view()
         return self
 
+    def _view(self) -> Dataset:
+        """Return a Dataset on the same memory, whose arrays nobody else has."""
+        view = object.__new__(Dataset)
+        view._X, view._Y = self.X.view(), self.Y.view()
+        return view
+
     @property
     def X(self) -> NDArray[Any]:
         """The inputs, (n, k)."""
@@ -182,7 +188,7 @@ def gate(
     if len(data) == 0:
         raise ValueError(text(where, "at least one sample", "none"))
     if isinstance(data, Dataset):
-        rows = data[:]
+        rows = data._view()
         fit(rows, sizes, where, targets=y == "columns")
         if y == "labels" and not rows.has_labels:
             hint = "Dataset(X, labels) holds the classes themselves"

@@ -120,7 +120,6 @@ def forward(
     Py_ssize_t start,                      # IN    first and
     Py_ssize_t stop,                       # IN    past the last sample
     real[:, ::1] out not None,             # OUT   (n, n_L), rows start to stop
-    const Py_ssize_t[::1] order=None,      # IN    which samples these are; None: as they are
 ):
     """Compute the output activations of samples start to stop."""
     check_buffers(layers, params, workspace, transposed, 2, 1)
@@ -131,20 +130,15 @@ def forward(
     cdef Py_ssize_t s, j, n, at = output.activation_offset
     cdef bint packed
     cdef fastbp_mode mode
-    cdef Py_ssize_t n_samples = samples.n
-    if order is not None:
-        check_order(order, samples)
-        n_samples = order.shape[0]
-    check_shape("out", n_samples, output.fan_out, out)
-    if not 0 <= start <= stop <= n_samples:
-        raise ValueError(error_message("start", f"a range within {n_samples} samples", (start, stop)))
+    check_range(start, stop, samples)
+    check_shape("out", samples.n, output.fan_out, out)
     with nogil:
         mode = flush_subnormals()
-        packed = packing_pays(samples, order, start, stop)
+        packed = packing_pays(samples, AS_THEY_ARE, start, stop)
         while start < stop:
             n = min(a.shape[0], stop - start)
             forward_block(
-                rows, params, a, lists, &transposed[0, 0], samples, order, start, 0, n, packed, True,
+                rows, params, a, lists, &transposed[0, 0], samples, AS_THEY_ARE, start, 0, n, packed, True,
                 NULL, <Options> None, a, a,
             )  # fmt: skip
             for s in range(n):

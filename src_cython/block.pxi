@@ -232,7 +232,7 @@ cdef void bring_targets(
     cdef const Layer* output = &layers[layers.shape[0] - 1]
     cdef Py_ssize_t s, i, j
     for s in range(first, first + n):
-        i = order[position + s]
+        i = nth(order, position + s)
         for j in range(output.fan_out):
             delta[s, output.activation_offset + j] = Y[i, j]
 

@@ -4,8 +4,9 @@
 # by a weight is a_k delta_j, by a bias delta_j (BP3, BP4), so a sample's squared norm is
 # sum_l |delta_l|^2 (|a_{l-1}|^2 + 1) (Goodfellow, 2015), and no gradient need exist for it.
 #
-# All take the same first eight arguments: IN params, layers; WORK workspace, transposed; IN samples,
-# the order (n,) in which they are taken, the cost and its weight.
+# All take the same first nine arguments: IN params, layers; WORK workspace, transposed; IN samples, the
+# first of them and past the last, start to stop; the cost and its weight. Outputs have a row for each of
+# the samples, of which rows start to stop are written.
 
 
 cdef void forward_backward(
@@ -17,7 +18,6 @@ cdef void forward_backward(
     Samples samples,
     const real[:, ::1] Y,
     const real[::1] weights,
-    const Py_ssize_t[::1] order,
     Py_ssize_t position,
     Py_ssize_t n,
     int cost,
@@ -25,12 +25,12 @@ cdef void forward_backward(
     bint packed,
     bint stay,             # IN   whether packed inputs may stay where they are
 ) noexcept nogil:
-    """Carry n samples of the order forward and backward."""
+    """Carry n samples, from the one at ``position`` on, forward and backward."""
     cdef const Layer* output = &layers[layers.shape[0] - 1]
     cdef Py_ssize_t s, at = output.activation_offset
-    bring_targets(layers, Y, order, position, 0, n, delta)
+    bring_targets(layers, Y, AS_THEY_ARE, position, 0, n, delta)
     forward_block(
-        layers, params, a, delta, transposed, samples, order, position, 0, n, packed, stay, NULL,
+        layers, params, a, delta, transposed, samples, AS_THEY_ARE, position, 0, n, packed, stay, NULL,
         <Options> None, a, a,
     )  # fmt: skip
     output_error(  # BP1
@@ -40,7 +40,7 @@ cdef void forward_backward(
     backward_block(layers, params, a, delta, transposed, <Options> None, a, a, 0, n)  # BP2
     if weights is not None:
         for s in range(n):
-            scale_errors(layers, delta, s, weights[order[position + s]])
+            scale_errors(layers, delta, s, weights[position + s])
 
 
 # -- norms -----------------------------------------------------------------------------
@@ -109,27 +109,27 @@ cdef void clip(
 def gradient_norms(
     const real[::1] params not None, Layers layers not None, real[:, :, ::1] workspace not None,
     real[:, ::1] transposed not None, Samples samples not None,
-    const Py_ssize_t[::1] order not None, int cost, double cost_weight,
+    Py_ssize_t start, Py_ssize_t stop, int cost, double cost_weight,
     real[:, ::1] out not None,  # OUT  (n, 1), or by layer, (n, layers but the input)
 ):  # fmt: skip
     """Compute the norm of each sample's gradient."""
     check_buffers(layers, params, workspace, transposed, 2, 1)
     check_samples(samples, layers.rows)
-    check_order(order, samples)
+    check_range(start, stop, samples)
     cdef const real[:, ::1] Y = targets_of(samples, layers.rows, &workspace[0, 0, 0])
     cdef const real[::1] weights = weights_of(samples, &workspace[0, 0, 0])
     cdef real[:, ::1] a = workspace[0], delta = workspace[1]
     cdef Py_ssize_t position, n, s, l
     cdef bint per_layer = out.shape[1] != 1 or layers.rows.shape[0] == 2, packed
     cdef fastbp_mode mode
-    check_shape("out", order.shape[0], layers.rows.shape[0] - 1 if per_layer else 1, out)
+    check_shape("out", samples.n, layers.rows.shape[0] - 1 if per_layer else 1, out)
     with nogil:
         mode = flush_subnormals()
-        packed = packing_pays(samples, order, 0, order.shape[0])
-        for position from 0 <= position < order.shape[0] by a.shape[0]:
-            n = min(a.shape[0], order.shape[0] - position)
+        packed = packing_pays(samples, AS_THEY_ARE, start, stop)
+        for position from start <= position < stop by a.shape[0]:
+            n = min(a.shape[0], stop - position)
             forward_backward(
-                layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights, order, position, n,
+                layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights, position, n,
                 cost, cost_weight, packed, True,
             )  # fmt: skip
             for s in range(n):
@@ -159,9 +159,8 @@ cdef int check_shape(
 def gradient(
     const real[::1] params not None, Layers layers not None, real[:, :, ::1] workspace not None,
     real[:, ::1] transposed not None, Samples samples not None,
-    const Py_ssize_t[::1] order not None, int cost, double cost_weight,
-    real[::1] grads not None,   # OUT  IN/OUT if add
-    bint add,                   # IN   to what is there
+    Py_ssize_t start, Py_ssize_t stop, int cost, double cost_weight,
+    real[::1] grads not None,   # OUT  the sum of samples 0 to stop; IN/OUT if start > 0
     bint squared=False,         # IN   the sum of squares, parameter by parameter
     double max_norm=INFINITY,   # IN   of a sample's gradient
     real[::1] norms=None,       # OUT  (n,) before they are clipped, or None
@@ -169,7 +168,7 @@ def gradient(
     """Sum the gradients of samples; clipped, if there is a place for their norms."""
     check_buffers(layers, params, workspace, transposed, 2, 1)
     check_samples(samples, layers.rows)
-    check_order(order, samples)
+    check_range(start, stop, samples)
     check_block("grads", layers, grads)
     cdef const real[:, ::1] Y = targets_of(samples, layers.rows, &workspace[0, 0, 0])
     cdef const real[::1] weights = weights_of(samples, &workspace[0, 0, 0])
@@ -177,15 +176,15 @@ def gradient(
     cdef Py_ssize_t position, n, s, j, first = layers.rows[1].activation_offset
     cdef bint packed
     cdef fastbp_mode mode
-    if norms is not None and norms.shape[0] != order.shape[0]:
-        wrong_length("norms", order.shape[0], norms.shape[0])
+    if norms is not None and norms.shape[0] != samples.n:
+        wrong_length("norms", samples.n, norms.shape[0])
     with nogil:
         mode = flush_subnormals()
-        packed = packing_pays(samples, order, 0, order.shape[0])
-        for position from 0 <= position < order.shape[0] by a.shape[0]:
-            n = min(a.shape[0], order.shape[0] - position)
+        packed = packing_pays(samples, AS_THEY_ARE, start, stop)
+        for position from start <= position < stop by a.shape[0]:
+            n = min(a.shape[0], stop - position)
             forward_backward(
-                layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights, order, position, n,
+                layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights, position, n,
                 cost, cost_weight, packed, not squared,
             )  # fmt: skip
             if norms is not None:
@@ -197,7 +196,7 @@ def gradient(
                     for j in range(first, delta.shape[1]):
                         delta[s, j] *= delta[s, j]
             add_gradient(  # BP3, BP4
-                layers.rows, a, delta, delta, n, FROM_C if add or position else FROM_ZERO, <real> 1,
+                layers.rows, a, delta, delta, n, FROM_C if position else FROM_ZERO, <real> 1,
                 &transposed[0, 0], 0, 1, grads, packed, NULL,
             )  # fmt: skip
         restore(mode)
@@ -252,7 +251,7 @@ cdef inline real* row_of(const Rows* rows, Py_ssize_t s, real* kind) noexcept no
 def layer_values(
     const real[::1] params not None, Layers layers not None, real[:, :, ::1] workspace not None,
     real[:, ::1] transposed not None, Samples samples not None,
-    const Py_ssize_t[::1] order not None, int cost, double cost_weight,
+    Py_ssize_t start, Py_ssize_t stop, int cost, double cost_weight,
     list out not None,  # OUT  (n, n_l) of each layer, the input's too, or not of errors
     bint errors,        # IN
 ):  # fmt: skip
@@ -262,7 +261,7 @@ def layer_values(
     hold_all(out, held)
     check_buffers(layers, params, workspace, transposed, 2, 1)
     check_samples(samples, layers.rows)
-    check_order(order, samples)
+    check_range(start, stop, samples)
     cdef const real[:, ::1] Y = None
     cdef const real[::1] weights = None
     cdef real[:, ::1] a = workspace[0], delta = workspace[1]
@@ -277,21 +276,21 @@ def layer_values(
     try:
         for l in range(first, layers.rows.shape[0]):
             rows[l - first] = rows_in(
-                out[l - first], order.shape[0], layers.rows[l].fan_out, sizeof(real)
+                out[l - first], samples.n, layers.rows[l].fan_out, sizeof(real)
             )
         with nogil:
             mode = flush_subnormals()
-            packed = packing_pays(samples, order, 0, order.shape[0])
-            for position from 0 <= position < order.shape[0] by a.shape[0]:
-                n = min(a.shape[0], order.shape[0] - position)
+            packed = packing_pays(samples, AS_THEY_ARE, start, stop)
+            for position from start <= position < stop by a.shape[0]:
+                n = min(a.shape[0], stop - position)
                 if errors:
                     forward_backward(
-                        layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights, order,
+                        layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights,
                         position, n, cost, cost_weight, packed, True,
                     )  # fmt: skip
                 else:
                     forward_block(
-                        layers.rows, params, a, delta, &transposed[0, 0], samples, order, position,
+                        layers.rows, params, a, delta, &transposed[0, 0], samples, AS_THEY_ARE, position,
                         0, n, packed, False, NULL, <Options> None, a, a,
                     )  # fmt: skip
                 for l in range(first, layers.rows.shape[0]):
@@ -310,7 +309,7 @@ def layer_values(
 def sample_gradients(
     const real[::1] params not None, Layers layers not None, real[:, :, ::1] workspace not None,
     real[:, ::1] transposed not None, Samples samples not None,
-    const Py_ssize_t[::1] order not None, int cost, double cost_weight,
+    Py_ssize_t start, Py_ssize_t stop, int cost, double cost_weight,
     list out not None,  # OUT  (n, .) by layer for biases, then for weights
 ):  # fmt: skip
     """Compute each sample's gradient."""
@@ -319,7 +318,7 @@ def sample_gradients(
     hold_all(out, held)
     check_buffers(layers, params, workspace, transposed, 2, 1)
     check_samples(samples, layers.rows)
-    check_order(order, samples)
+    check_range(start, stop, samples)
     cdef const real[:, ::1] Y = targets_of(samples, layers.rows, &workspace[0, 0, 0])
     cdef const real[::1] weights = weights_of(samples, &workspace[0, 0, 0])
     cdef real[:, ::1] a = workspace[0], delta = workspace[1]
@@ -333,17 +332,17 @@ def sample_gradients(
     try:
         for l in range(last):
             layer = &layers.rows[l + 1]
-            rows[l] = rows_in(out[l], order.shape[0], layer.fan_out, sizeof(real))
+            rows[l] = rows_in(out[l], samples.n, layer.fan_out, sizeof(real))
             rows[last + l] = rows_in(
-                out[last + l], order.shape[0], layer.fan_out * layer.fan_in, sizeof(real)
+                out[last + l], samples.n, layer.fan_out * layer.fan_in, sizeof(real)
             )
         with nogil:
             mode = flush_subnormals()
-            packed = packing_pays(samples, order, 0, order.shape[0])
-            for position from 0 <= position < order.shape[0] by a.shape[0]:
-                n = min(a.shape[0], order.shape[0] - position)
+            packed = packing_pays(samples, AS_THEY_ARE, start, stop)
+            for position from start <= position < stop by a.shape[0]:
+                n = min(a.shape[0], stop - position)
                 forward_backward(
-                    layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights, order,
+                    layers.rows, params, a, delta, &transposed[0, 0], samples, Y, weights,
                     position, n, cost, cost_weight, packed, True,
                 )  # fmt: skip
                 for s in range(n):
@@ -379,14 +378,14 @@ cdef inline void outer(
 def input_gradient(
     const real[::1] params not None, Layers layers not None, real[:, :, ::1] workspace not None,
     real[:, ::1] transposed not None, Samples samples not None,
-    const Py_ssize_t[::1] order not None, int cost, double cost_weight,
+    Py_ssize_t start, Py_ssize_t stop, int cost, double cost_weight,
     real[:, ::1] out not None,  # OUT  (n, n_0): the cost's gradient; (n * n_L, n_0): the outputs'
     bint of_outputs,            # IN
 ):  # fmt: skip
     """Compute the gradient by the inputs, of the cost or of each output: a vector-Jacobian product."""
     check_buffers(layers, params, workspace, transposed, 2, 1)
     check_samples(samples, layers.rows)
-    check_order(order, samples)
+    check_range(start, stop, samples)
     cdef const Layer[::1] rows = layers.rows
     cdef const Layer* output = &rows[rows.shape[0] - 1]
     cdef const real[:, ::1] Y = None
@@ -399,20 +398,20 @@ def input_gradient(
     if not of_outputs:
         Y = targets_of(samples, rows, &workspace[0, 0, 0])
         weights = weights_of(samples, &workspace[0, 0, 0])
-    check_shape("out", order.shape[0] * times, samples.n_0, out)
+    check_shape("out", samples.n * times, samples.n_0, out)
     with nogil:
         mode = flush_subnormals()
-        packed = packing_pays(samples, order, 0, order.shape[0])
-        for position from 0 <= position < order.shape[0] by a.shape[0]:
-            n = min(a.shape[0], order.shape[0] - position)
+        packed = packing_pays(samples, AS_THEY_ARE, start, stop)
+        for position from start <= position < stop by a.shape[0]:
+            n = min(a.shape[0], stop - position)
             if of_outputs:
                 forward_block(
-                    rows, params, a, delta, &transposed[0, 0], samples, order, position, 0, n, packed,
+                    rows, params, a, delta, &transposed[0, 0], samples, AS_THEY_ARE, position, 0, n, packed,
                     True, NULL, <Options> None, a, a,
                 )  # fmt: skip
             else:
                 forward_backward(
-                    rows, params, a, delta, &transposed[0, 0], samples, Y, weights, order, position, n,
+                    rows, params, a, delta, &transposed[0, 0], samples, Y, weights, position, n,
                     cost, cost_weight, packed, True,
                 )  # fmt: skip
             for j in range(times):
@@ -438,10 +437,9 @@ def input_gradient(
 def hessian_product(
     const real[::1] params not None, Layers layers not None, real[:, :, ::1] workspace not None,
     real[:, ::1] transposed not None, Samples samples not None,
-    const Py_ssize_t[::1] order not None, int cost, double cost_weight,
+    Py_ssize_t start, Py_ssize_t stop, int cost, double cost_weight,
     const real[::1] v not None,  # IN   laid out as the parameters
-    real[::1] out not None,      # OUT  IN/OUT if add
-    bint add,                    # IN
+    real[::1] out not None,      # OUT  the sum of samples 0 to stop; IN/OUT if start > 0
 ):  # fmt: skip
     """Sum how the gradient changes along a direction v: the Hessian times it.
 
@@ -450,7 +448,7 @@ def hessian_product(
     """
     check_buffers(layers, params, workspace, transposed, 6, 1)
     check_samples(samples, layers.rows)
-    check_order(order, samples)
+    check_range(start, stop, samples)
     check_block("v", layers, v)
     check_block("out", layers, out)
     cdef const real[:, ::1] Y = targets_of(samples, layers.rows, &workspace[0, 0, 0])
@@ -463,20 +461,20 @@ def hessian_product(
     cdef fastbp_mode mode
     with nogil:
         mode = flush_subnormals()
-        packed = packing_pays(samples, order, 0, order.shape[0])
-        for position from 0 <= position < order.shape[0] by a.shape[0]:
-            n = min(a.shape[0], order.shape[0] - position)
+        packed = packing_pays(samples, AS_THEY_ARE, start, stop)
+        for position from start <= position < stop by a.shape[0]:
+            n = min(a.shape[0], stop - position)
             forward_backward(
-                rows, params, a, delta, &transposed[0, 0], samples, Y, weights, order, position, n, cost,
+                rows, params, a, delta, &transposed[0, 0], samples, Y, weights, position, n, cost,
                 cost_weight, packed, True,
             )  # fmt: skip
             forward_change(rows, params, v, a, delta, dz, da, n, packed)
             backward_change(
-                rows, params, v, Y, order, position, a, delta, dz, da, ddelta, work, &transposed[0, 0],
+                rows, params, v, Y, position, a, delta, dz, da, ddelta, work, &transposed[0, 0],
                 n, cost, cost_weight,
             )  # fmt: skip
             add_gradient(
-                rows, a, ddelta, delta, n, FROM_C if add or position else FROM_ZERO, <real> 1,
+                rows, a, ddelta, delta, n, FROM_C if position else FROM_ZERO, <real> 1,
                 &transposed[0, 0], 0, 1, out, packed, NULL,
             )  # fmt: skip
             add_change(rows, da, delta, n, &transposed[0, 0], out)
@@ -518,7 +516,6 @@ cdef void backward_change(
     const real[::1] params,
     const real[::1] v,
     const real[:, ::1] Y,
-    const Py_ssize_t[::1] order,
     Py_ssize_t position,
     const real[:, ::1] a,
     const real[:, ::1] delta,
@@ -536,7 +533,7 @@ cdef void backward_change(
     cdef const Layer* below
     for s in range(n):
         output_error_change(
-            cost, &layers[layers.shape[0] - 1], &Y[order[position + s], 0], &a[s, at], &delta[s, at],
+            cost, &layers[layers.shape[0] - 1], &Y[position + s, 0], &a[s, at], &delta[s, at],
             &dz[s, at], &da[s, at], <real> cost_weight, &work[s, at], &ddelta[s, at],
         )  # fmt: skip
     for l in range(layers.shape[0] - 1, 1, -1):

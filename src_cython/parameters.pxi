@@ -102,6 +102,18 @@ cdef int check_block(str where, Layers layers, const real[::1] block) except -1:
     return check_aligned(where, <const void*> &block[0])
 
 
+def aligned(Py_ssize_t length, dtype):
+    """Return an uninitialised vector that begins a cache line."""
+    cdef Py_ssize_t itemsize = dtype.itemsize, start
+    cdef Py_buffer view
+    check_itemsize(itemsize)
+    raw = empty(length + LINE // itemsize, dtype)
+    PyObject_GetBuffer(raw, &view, PyBUF_STRIDES)  # a memoryview would have to be of either type
+    start = <Py_ssize_t> (-<uintptr_t> view.buf % LINE) // itemsize
+    PyBuffer_Release(&view)
+    return raw[start : start + length]
+
+
 cdef int check_itemsize(Py_ssize_t itemsize) except -1:
     """Refuse a network of another type than float32 or float64."""
     if itemsize != sizeof(float) and itemsize != sizeof(double):

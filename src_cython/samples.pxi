@@ -155,8 +155,19 @@ cdef int check_order(const Py_ssize_t[::1] order, Samples samples) except -1:
     return 0
 
 
+cdef int check_range(Py_ssize_t start, Py_ssize_t stop, Samples samples) except -1:
+    if not 0 <= start <= stop <= samples.n:
+        raise ValueError(
+            error_message("start, stop", f"a range within {samples.n} samples", (start, stop))
+        )
+    return 0
+
+
+cdef const Py_ssize_t[::1] AS_THEY_ARE = None  # the order of samples that are not shuffled
+
+
 cdef inline Py_ssize_t nth(const Py_ssize_t[::1] order, Py_ssize_t position) noexcept nogil:
-    """Return which sample that is; without an order, they come as they are."""
+    """Return which sample stands at that position of the order."""
     return position if order is None else order[position]
 
 

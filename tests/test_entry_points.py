@@ -49,6 +49,7 @@ class Given:
         net = network2.Network(SIZES, dtype=dtype, random_state=0)
         layout, self.biases, self.weights = net._checked()
         self.table, self.itemsize, self.kept = layout.table.copy(), layout.itemsize, None
+        self.n = n
         self.params, self.grads, self.direction, self.product = (
             layout.pack(self.biases, self.weights) for _ in range(4)
         )
@@ -98,16 +99,16 @@ class Given:
     def samples(self, *more):
         return self.kept or core.Samples(self.X, self.Y, *more)
 
-    def run(self, buffers="two"):
+    def run(self, buffers="two", start=0, stop=None):
         """Return the first arguments of the entries for gradients."""
         return (
             self.params, self.layers(), vars(self)[buffers], self.transposed,
-            self.samples(self.sample_weight), self.order, 0, 1.0,
+            self.samples(self.sample_weight), start, self.n if stop is None else stop, 0, 1.0,
         )  # fmt: skip
 
-    def forward(self, start=0, stop=N, order=None):
+    def forward(self, start=0, stop=N):
         run = self.params, self.layers(), self.two, self.transposed, self.samples()
-        core.forward(*run, start, stop, self.out, order)
+        core.forward(*run, start, stop, self.out)
 
     def options(self):
         return core.Options(
@@ -153,12 +154,11 @@ class Given:
         return core.are_parameters(self.layers(), itemsize, self.biases, self.weights, False)
 
 
-RUN, PASS = ["params", "table", "X", "Y", "order", "sample_weight"], ["two", "transposed"]
+RUN, PASS = ["params", "table", "X", "Y", "sample_weight"], ["two", "transposed"]
 
 # Each entry, and the names of the arrays that it takes; those that it writes come second.
 ENTRIES = {
     "forward": (Given.forward, ["params", "table", "X"], ["two", "out"]),
-    "forward in order": (lambda g: g.forward(order=g.order), ["X", "order"], ["out"]),
     "train": (Given.train, ["table", "X", "Y", "order"], ["params", "grads", *PASS]),
     "train with options": (
         Given.train_with_options,
@@ -168,7 +168,7 @@ ENTRIES = {
     "train with packed": (Given.train_with_packed, ["X", "Y", "starts", "packed"], ["params"]),
     "pack_nonzeros": (Given.pack_nonzeros, ["X"], ["new_starts", "new_packed"]),
     "gradient": (
-        lambda g: core.gradient(*g.run(), g.grads, False, False, 1.0, g.norms),
+        lambda g: core.gradient(*g.run(), g.grads, False, 1.0, g.norms),
         RUN, [*PASS, "grads", "norms"],
     ),
     "gradient_norms": (
@@ -176,7 +176,7 @@ ENTRIES = {
     ),
     "layer_values": (
         lambda g: core.layer_values(*g.run(), g.each, False),
-        ["params", "table", "X", "order"], ["two", "each"],
+        ["params", "table", "X"], ["two", "each"],
     ),
     "sample_gradients": (
         lambda g: core.sample_gradients(*g.run(), g.gradients), RUN, [*PASS, "gradients"],
@@ -185,7 +185,7 @@ ENTRIES = {
         lambda g: core.input_gradient(*g.run(), g.by_inputs, False), RUN, [*PASS, "by_inputs"],
     ),
     "hessian_product": (
-        lambda g: core.hessian_product(*g.run("six"), g.direction, g.product, False),
+        lambda g: core.hessian_product(*g.run("six"), g.direction, g.product),
         [*RUN, "direction"], ["six", "transposed", "product"],
     ),
     "pack": (
@@ -252,8 +252,7 @@ MORE |= {"order": "beyond negative"}
 HARMLESS = dict.fromkeys(("two", "four", "six", "row", "transposed"), "longer")
 HARMLESS |= dict.fromkeys(("sample_weight", "costs", "rates", "norms"), "none")
 HARMLESS |= {"packed": "longer none", "new_packed": "shorter longer", "order": "shorter longer"}
-HARMLESS |= {"X": "another_precision", "forward in order: order": "none"}
-HARMLESS |= {"forward in order: X": "longer", "layer_values: X": "longer"}
+HARMLESS |= {"X": "another_precision"}
 HARMLESS |= {"pack_nonzeros: X": "shorter longer narrower wider"}
 HARMLESS |= {"unpack: params": "off_a_line"}
 HARMLESS |= {"backprop: table": "shorter longer", "backprop: rows": "another_precision"}
@@ -375,8 +374,9 @@ NUMBERS = {
     "a start below 0": lambda g: g.forward(-1),
     "a stop too far": lambda g: g.forward(0, N + 1),
     "a stop before the start": lambda g: g.forward(3, 2),
-    "a stop past the order": lambda g: g.put(out=g.out[:6]).forward(0, N, g.order[:6]),
-    "outputs of more samples than the order has": lambda g: g.forward(0, 6, g.order[:6]),
+    "gradients from a start below 0": lambda g: core.gradient(*g.run(start=-1), g.grads),
+    "gradients to a stop too far": lambda g: core.gradient(*g.run(stop=N + 1), g.grads),
+    "gradients to a stop before the start": lambda g: core.gradient(*g.run("two", 3, 2), g.grads),
     "no batch": lambda g: g.train(batch=0),
     "a position below 0": lambda g: g.train(position=-1),
     "a team of one": lambda g: core.Team(1),
@@ -396,7 +396,7 @@ NUMBERS = {
     "records below 0": lambda g: g.pack_nonzeros(-1, N),
     "records from before the start": lambda g: g.pack_nonzeros(1, N, -1),
     "records from behind the end": lambda g: g.pack_nonzeros(1, N, 10**6),
-    "two buffers for six": lambda g: core.hessian_product(*g.run(), g.direction, g.product, False),
+    "two buffers for six": lambda g: core.hessian_product(*g.run(), g.direction, g.product),
     "two buffers for dropout": lambda g: g.train(g.options()),
     "a row for no pair": lambda g: g.put(rows=np.zeros((2, 2, g.row.shape[2]))).backprop(),
     "columns too far": lambda g: columns(g, g.column, 1, N_L, 8),

@@ -89,7 +89,7 @@ def block_gradient(net, data, cost):
     code = CODES["quadratic" if cost == "QuadraticCost" else "cross_entropy"]
     core.gradient(
         block.params, block.layout.layers, *block.workspace, core.Samples(X, Y.astype(net.dtype)),
-        np.arange(len(data)), code, 1.0, block.grads, False,
+        0, len(data), code, 1.0, block.grads,
     )  # fmt: skip
     return *block.layout.unpack(block.grads), block.padding(block.grads)
 

@@ -163,14 +163,14 @@ def test_gradients_are_the_same_bits(form, sizes, dtype, monkeypatch):
     X[:LOOKED_AT] = np.random.default_rng(1).uniform(-1, 1, (LOOKED_AT, sizes[0]))
     _, net = twins(sizes, "CrossEntropyCost", dtype)
     layout = parameters.layout(tuple(sizes), np.dtype(dtype))
-    aligned = parameters._aligned
+    aligned = core.aligned
 
     def poisoned(length, dtype):
         array = aligned(length, dtype)
         array[:] = np.nan
         return array
 
-    monkeypatch.setattr(parameters, "_aligned", poisoned)
+    monkeypatch.setattr(core, "aligned", poisoned)
     monkeypatch.setattr(layout, "block_rows", BLOCK)
     found = []
     for rows in (len(X), n):

@@ -57,7 +57,8 @@ def gradient(
     -----
     BP1-BP4 (Nielsen, chapter 2), summed over samples.
     """
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         n, each = by_hand(net, data)
         weights, exponent = samples.scaled(net.dtype, samples.sample_weights(sample_weight, n))
         divided = divisor(reduction, n, weights)
@@ -66,13 +67,13 @@ def gradient(
         for factor, nablas in zip(factors, each, strict=True):
             total = _plus(total, nablas, factor / divided)
         return _unscaled(_unwrap(total), exponent if reduction == "sum" else 0)
-    work = Work(net, data, blocks=1)
+    work = Work(net, data, cost, blocks=1)
     weights, exponent = samples.scaled(net.dtype, samples.sample_weights(sample_weight, work.n))
     work.scale = 1 / divisor(reduction, work.n, weights)
     work.weights = weights
     (grads,) = work.blocks
-    for piece, given in work.pieces():
-        core.gradient(*given, grads, piece.start > 0)
+    for given in work.pieces():
+        core.gradient(*given, grads)
     return _unscaled(work.layout.unpack(grads), exponent if reduction == "sum" else 0)
 
 
@@ -96,7 +97,7 @@ def activations(net: Net, data: Any) -> Arrays:
     """
     functions = net._own_functions()
     if functions is None:
-        work = Work(net, data, targets=False)
+        work = Work(net, data, None)
         return _values(work, work.layout.sizes, errors=False)
     data, (_, biases, weights) = looked_at(net, data, targets=False)
     found = [data.X.T.astype(net.dtype)]
@@ -123,11 +124,12 @@ def deltas(net: Net, data: Any) -> Arrays:
     ValueError, TypeError
         Bad input.
     """
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         _, each = by_hand(net, data)
         rows = [[b.ravel() for b in nabla_b] for nabla_b, _ in each]  # BP3
         return [np.stack(layer) for layer in zip(*rows, strict=True)]
-    work = Work(net, data)
+    work = Work(net, data, cost)
     return _values(work, work.layout.sizes[1:], errors=True)
 
 
@@ -192,11 +194,12 @@ def per_sample_gradients(
     result: Any = out
     work: Work | None = None
     each: Iterator[Nablas] = iter(())
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         data, (layout, _, _) = looked_at(net, data)
         n, each = by_hand(net, data)
     else:
-        work = Work(net, data)
+        work = Work(net, data, cost)
         layout, data, n = work.layout, work.data, work.n
     if flat:
         shape = (n, layout.n_parameters)
@@ -211,8 +214,8 @@ def per_sample_gradients(
     if out is not None:
         _refuse_overlap(whole, data)
     if work is not None:
-        for piece, given in work.pieces(written=layout.n_parameters * layout.itemsize):
-            core.sample_gradients(*given, [array[piece] for array in rows])
+        for given in work.pieces(written=layout.n_parameters * layout.itemsize):
+            core.sample_gradients(*given, rows)
     for s, nablas in enumerate(each):
         for array, source in zip(rows, (*nablas[0], *nablas[1]), strict=True):
             array[s] = source.ravel()
@@ -243,14 +246,15 @@ def per_sample_gradient_norms(net: Net, data: Any, *, per_layer: bool = False) -
     |g|^2 = sum_l |delta_l|^2 (|a_{l-1}|^2 + 1), so that no gradient need exist (Goodfellow,
     Efficient per-example gradient computations, 2015).
     """
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         _, each = by_hand(net, data)
         squares = np.array([_squares(nablas) for nablas in each])
         return np.asarray(np.sqrt(squares if per_layer else squares.sum(axis=1)))
-    work = Work(net, data)
+    work = Work(net, data, cost)
     norms = work.empty(work.n, len(work.layout.sizes) - 1) if per_layer else work.empty(work.n)
-    for piece, given in work.pieces():
-        core.gradient_norms(*given, norms[piece].reshape(piece.stop - piece.start, -1))
+    for given in work.pieces():
+        core.gradient_norms(*given, norms.reshape(work.n, -1))
     return norms
 
 
@@ -277,15 +281,16 @@ def gradient_second_moment(net: Net, data: Any) -> Nablas:
     -----
     sum_s g^2 = (delta^2)^T (a^2): a gradient in squared errors and activations.
     """
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         total = None
         for nablas in by_hand(net, data)[1]:
             total = _plus(total, tuple([a * a for a in part] for part in nablas))
         return _unwrap(total)
-    work = Work(net, data, blocks=1)
+    work = Work(net, data, cost, blocks=1)
     (grads,) = work.blocks
-    for piece, given in work.pieces():
-        core.gradient(*given, grads, piece.start > 0, squared=True)
+    for given in work.pieces():
+        core.gradient(*given, grads, squared=True)
     return work.layout.unpack(grads)
 
 
@@ -316,14 +321,15 @@ def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
     data = samples.dataset(data, net._sizes(), "data")
     if other is not None:
         other = samples.dataset(other, net._sizes(), "other")
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         rows = per_sample_gradients(net, data, flat=True)
         columns = rows if other is None else per_sample_gradients(net, other, flat=True)
         return np.asarray(rows @ columns.T)  # type: ignore[union-attr]
     state = net._checked()  # one for both, though another thread may train
-    errors, above = errors_2, above_2 = _errors_and_activations(Work(net, data, state=state))
+    errors, above = errors_2, above_2 = _errors_and_activations(Work(net, data, cost, state=state))
     if other is not None:
-        errors_2, above_2 = _errors_and_activations(Work(net, other, state=state))
+        errors_2, above_2 = _errors_and_activations(Work(net, other, cost, state=state))
     gram = np.zeros((len(errors[0]), len(errors_2[0])), net.dtype)
     for start in range(0, len(gram), 1024):  # rows at a time: the temporaries stay small
         piece = slice(start, start + 1024)
@@ -362,7 +368,8 @@ def clipped_gradient(
     noise and keeps no account of privacy.
     """
     max_norm = _checks.number(max_norm, "max_norm", above=0.0)
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         n, each = by_hand(net, data)
         divided = divisor(reduction, n, None)
         total, sizes = None, []
@@ -371,11 +378,11 @@ def clipped_gradient(
             factor = max_norm / sizes[-1] if sizes[-1] > max_norm else 1.0
             total = _plus(total, nablas, factor / divided)
         return _unwrap(total), np.array(sizes, net.dtype)
-    work = Work(net, data, blocks=1)
+    work = Work(net, data, cost, blocks=1)
     divided = divisor(reduction, work.n, None)
     (grads,), norms = work.blocks, work.empty(work.n)
-    for piece, given in work.pieces():
-        core.gradient(*given, grads, piece.start > 0, max_norm=max_norm, norms=norms[piece])
+    for given in work.pieces():
+        core.gradient(*given, grads, max_norm=max_norm, norms=norms)
     if divided != 1:
         grads /= divided
     return work.layout.unpack(grads), norms
@@ -402,12 +409,13 @@ def input_gradient(net: Net, data: Any) -> Array:
     -----
     BP2 once more, without a slope: the transposed first weights times delta.
     """
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         return np.asarray(deltas(net, data)[0] @ net._checked()[2][0])
-    work = Work(net, data)
+    work = Work(net, data, cost)
     out = work.empty(work.n, work.layout.sizes[0])
-    for piece, given in work.pieces():
-        core.input_gradient(*given, out[piece], False)
+    for given in work.pieces():
+        core.input_gradient(*given, out, False)
     return out
 
 
@@ -431,11 +439,11 @@ def jacobian(net: Net, data: Any) -> Array:
     functions = net._own_functions()
     if functions is not None:
         return _jacobian_with(net, data, functions)
-    work = Work(net, data, targets=False)
+    work = Work(net, data, None)
     n_in, n_out = work.layout.sizes[0], work.layout.sizes[-1]
     out = work.empty(work.n, n_out, n_in)
-    for piece, given in work.pieces(written=n_out * n_in * work.layout.itemsize):
-        core.input_gradient(*given, out[piece].reshape(-1, n_in), True)
+    for given in work.pieces(written=n_out * n_in * work.layout.itemsize):
+        core.input_gradient(*given, out.reshape(-1, n_in), True)
     return out
 
 
@@ -466,7 +474,8 @@ def hessian_vector_product(
     The derivative of BP1-BP4 along ``v`` (Pearlmutter, Fast exact multiplication by the
     Hessian, 1994): some two gradients' time, and no Hessian.
     """
-    if net._compiled_cost() is None:
+    cost = net._compiled_cost()
+    if cost is None:
         raise TypeError(
             text(
                 "net",
@@ -479,13 +488,13 @@ def hessian_vector_product(
     vector = isinstance(v, np.ndarray) and v.ndim == 1
     direction = _layers(v, layout, "v") if vector else _pair(v, "v")
     checked = layout.check(*direction, finite=True, where=("v[0]", "v[1]"))
-    work = Work(net, data, buffers=6, blocks=2)
+    work = Work(net, data, cost, buffers=6, blocks=2)
     work.layout.refuse_other(layout)  # v and data may be objects that run code
     work.scale = 1 / divisor(reduction, work.n, None)
     along, out = work.blocks
     layout.pack(*checked, along)
-    for piece, given in work.pieces():
-        core.hessian_product(*given, along, out, piece.start > 0)
+    for given in work.pieces():
+        core.hessian_product(*given, along, out)
     product = layout.unpack(out)
     return layout.flatten(*product) if vector else product
 
@@ -549,8 +558,8 @@ def _half_square(a: Any, y: Any) -> Any:
 
 def _values(work: Work, sizes: tuple[int, ...], *, errors: bool) -> Arrays:
     out = [work.empty(work.n, size) for size in sizes]
-    for piece, given in work.pieces():
-        core.layer_values(*given, [array[piece] for array in out], errors)
+    for given in work.pieces():
+        core.layer_values(*given, out, errors)
     return out
 
 

@@ -48,9 +48,9 @@ class Net(Protocol):
 class Work:
     """A network and samples on the core, piece by piece.
 
-    The workspace has so many ``buffers``. There are so many uninitialised ``blocks`` beside that of
-    the parameters. ``state`` is that of the network, by default as it is
-    when the data has been looked at.
+    ``cost`` is its name, or None where the samples need no targets. The workspace has so many
+    ``buffers``. There are so many uninitialised ``blocks`` beside that of the parameters. ``state``
+    is that of the network, by default as it is when the data has been looked at.
     """
 
     weights: Array | None
@@ -59,37 +59,37 @@ class Work:
         self,
         net: Net,
         data: Any,
+        cost: str | None,
         *,
-        targets: bool = True,
         buffers: int = 2,
         blocks: int = 0,
         state: State | None = None,
     ) -> None:
-        self.data, (layout, biases, net_weights) = looked_at(net, data, targets, state)
+        self.data, (layout, biases, net_weights) = looked_at(net, data, cost is not None, state)
         self.layout, self.n = layout, len(self.data)
-        self._cost = COSTS[net._compiled_cost() or "quadratic"] if targets else 0
-        self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype) if targets else None
+        self._cost, self._Y = 0, None
+        if cost is not None:
+            self._cost = COSTS[cost]
+            self._Y = samples.targets(self.data, layout.sizes[-1], layout.dtype)
         self.scale, self.weights = 1.0, None  # of all samples' costs; of each one's
         (self.block, *self.blocks), self._workspace = layout.work(
             1 + blocks, min(layout.block_rows, self.n), buffers=buffers
         )
         layout.pack(biases, net_weights, self.block)
-        self._order = np.arange(self.n, dtype=np.intp)
 
-    def pieces(self, written: int = 0) -> Iterator[tuple[slice, tuple[Any, ...]]]:
-        """Yield the samples piece by piece, each with the core's arguments for it.
+    def pieces(self, written: int = 0) -> Iterator[tuple[Any, ...]]:
+        """Yield the core's arguments for the samples, piece by piece, the first ones first.
 
         The core will write so many bytes a sample.
         """
+        given = core.Samples(self.data.X, self._Y, self.weights)
         size = self.layout.rows_per_call
         if written:
             size = max(1, min(size, _WRITTEN // written))
         for start in range(0, self.n, size):
-            piece = slice(start, min(start + size, self.n))
-            data = core.Samples(self.data.X, self._Y, self.weights)
-            yield piece, (
-                self.block, self.layout.layers, *self._workspace, data, self._order[piece],
-                self._cost, self.scale,
+            yield (
+                self.block, self.layout.layers, *self._workspace, given, start,
+                min(start + size, self.n), self._cost, self.scale,
             )  # fmt: skip
 
     def empty(self, *shape: int) -> Array:

@@ -105,7 +105,7 @@ BUGS = {
     ),
     "the permutation is ignored": (
         "src_cython/block.pxi",
-        [("i = order[position + s]", "i = position + s")],
+        [("i = nth(order, position + s)", "i = position + s")],
     ),
     "clipping leaves the output layer": (
         "src_cython/block.pxi",
@@ -670,7 +670,7 @@ BUGS = {
         "src_cython/gradients.pxi",
         [
             (
-                "layers.rows, a, delta, delta, n, FROM_C if add or position else FROM_ZERO",
+                "layers.rows, a, delta, delta, n, FROM_C if position else FROM_ZERO",
                 "layers.rows, a, delta, delta, n, FROM_ZERO",
             )
         ],
@@ -1232,17 +1232,13 @@ BUGS = {
             )
         ],
     ),
-    "entry: outputs in any order": (
-        "src_cython/_core.pyx",
-        [("        check_order(order, samples)\n", "")],
-    ),
     "entry: any range of samples": (
-        "src_cython/_core.pyx",
-        [("    if not 0 <= start <= stop <= n_samples:\n", "    if False:\n")],
+        "src_cython/samples.pxi",
+        [("    if not 0 <= start <= stop <= samples.n:\n", "    if False:\n")],
     ),
     "entry: outputs of any shape": (
         "src_cython/_core.pyx",
-        [('    check_shape("out", n_samples, output.fan_out, out)\n', "")],
+        [('    check_shape("out", samples.n, output.fan_out, out)\n', "")],
     ),
     "entry: steps of any length": (
         "src_cython/_core.pyx",
@@ -1299,7 +1295,7 @@ BUGS = {
     ),
     "entry: norms of other samples": (
         "src_cython/gradients.pxi",
-        [("    if norms is not None and norms.shape[0] != order.shape[0]:\n", "    if False:\n")],
+        [("    if norms is not None and norms.shape[0] != samples.n:\n", "    if False:\n")],
     ),
     "entry: rows of results of another width": (
         "src_cython/gradients.pxi",

@@ -231,8 +231,8 @@ BUGS = {
         "fastbp/gradients/exact.py",
         [
             (
-                "_errors_and_activations(Work(net, other, state=state))",
-                "_errors_and_activations(Work(net, other))",
+                "_errors_and_activations(Work(net, other, cost, state=state))",
+                "_errors_and_activations(Work(net, other, cost))",
             )
         ],
     ),
