@@ -113,11 +113,12 @@ class Layout:
 
     def empty(self) -> NDArray[Any]:
         """Return an uninitialised block."""
-        return core.aligned(self.length, self.dtype)
+        block: NDArray[Any] = core.aligned(self.length, self.dtype)
+        return block
 
     def state(self, blocks: int) -> NDArray[Any]:
         """Return so many blocks of zeros, one behind the other."""
-        state = core.aligned(blocks * self.length, self.dtype)
+        state: NDArray[Any] = core.aligned(blocks * self.length, self.dtype)
         state[:] = 0
         return state
 

@@ -35,7 +35,7 @@ def minimize(
     layout, *parameters = net._checked()
     n_biases = sum(b.size for b in parameters[0])
     l1, l2 = objective.l1, objective.l2 + objective.in_unit(objective.alpha) / objective.total
-    work = Work(net, objective.data, objective.cost, blocks=1)
+    work = Work(net, objective.data, objective.cost, blocks=1)  # type: ignore[arg-type]
     (grads,), epoch = work.blocks, epochs.start
     work.scale, work.weights = 1 / objective.total, objective.weights
 
