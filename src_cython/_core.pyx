@@ -1,33 +1,36 @@
-# The compiled core: feedforward, backpropagation and training, on typed memoryviews. This file is its
-# tour. It is compiled once for each SIMD level, each a module of its own, and fastbp/_dispatch.py picks
-# one at import; nothing else knows of levels. Read in this order:
+# The compiled core: feedforward, backpropagation and training, written with typed memoryviews. This
+# comment is a guide to its files. The whole core is compiled once per SIMD level, each time as a
+# module of its own; fastbp/_dispatch.py picks one at import, and no other file depends on the
+# level. Read in this order:
 #
-#   parameters.pxi       where weights, activations and errors lie: Layer, `params`, the workspace
-#   public_arrays.pxi    BP1 to BP4 for samples one at a time, on the book's own arrays
-#   block.pxi            BP1 to BP4 for a block of samples, in matrix form: forward, backward, gradient
-#   functions.pxi        activations and costs: one switch for each question
-#   train.pxi            a run: mini-batches, each forward, backward and a step
-#   optimizers.pxi       how a step follows from a gradient; options.pxi, what else `train` does
-#   gradients.pxi        gradients in other forms: norms, one for each sample, Hessian products
-#   samples.pxi          the forms of data: the one place to add another
-#   gemm.pxi             products of matrices: the contract, and plain loops that fulfil it
-#   simd.h               what is in C: the register tiles beneath it (simd_vector.h), exp, sigmoid and
-#                        their kin on vectors, prefetching; threads.h, the barrier
-#   holding.pxi          what keeps a user's arrays where they are while they are read
-#   shuffling.pxi        apart from all that: the permutations of Python's `random`
+#   parameters.pxi       memory layout of weights, activations and errors: `params`, workspace
+#   public_arrays.pxi    BP1 to BP4 for samples one at a time, on the book's own arrays: `backprop`
+#   backprop.pxi         BP2 to BP4 for a block of samples: forward, backward, gradient
+#   functions.pxi        activations, costs and BP1: value, slope, curvature, output error
+#   train.pxi            an epoch of SGD: each mini-batch's forward pass, backward pass and update
+#   optimizers.pxi       the update rules: momentum, Adam, ...
+#   options.pxi          dropout, clipping, penalties, recorded costs
+#   gradients.pxi        gradients: summed, per sample, norms, Jacobian, Hessian-vector products
+#   samples.pxi          the forms of data: `load` copies a sample's pixels to the workspace
+#   gemm.pxi             matrix multiplication: here a pixel is first multiplied by a weight
+#   simd.h               the kernels in C: register tiles of gemm (simd_vector.h), vectorised exp
+#                        and activations, prefetching; threads.h, the barrier
+#   holding.pxi          prevents NumPy from moving a user's array while the core reads it
+#   shuffling.pxi        independent of the rest: the permutations of Python's `random`
 #
-# and two fast paths, which change no bit of a result, and can be switched off (FASTBP_FAST_PATHS=0)
-# and deleted:
+# and two fast paths, which give bit-identical results and can be disabled (FASTBP_FAST_PATHS=0) or
+# deleted:
 #
-#   packed_inputs.pxi    inputs most of which are 0, such as the pixels of digits
+#   packed_inputs.pxi    the first layer, for inputs most of which are 0, as digits' pixels are
 #   one_line_layers.pxi  samples one at a time through layers as small as XOR's
 #
-# An entry point takes typed memoryviews, which Cython checks for type, rank and contiguity; their
-# shapes, the order and what else it is given are checked here, together, so that no kernel reads or
-# writes outside, whatever code of the user's has done since the last entry. Other values are the
-# gate's business (fastbp/samples.py, parameters.py, shuffling.py). Below `nogil` there is arithmetic
-# alone. A sample is `s`, a layer `l`, an output neuron `j`, an input neuron `k`; IN, OUT and WORK tell
-# what is done with an argument.
+# An entry point takes typed memoryviews, whose type, rank and contiguity Cython checks. It then
+# checks shapes, the order and all indices, so that no kernel accesses memory out of bounds, even if
+# user code changed an array since the last entry. All other values are validated in Python
+# (fastbp/samples.py, parameters.py, shuffling.py). Code inside `nogil` does arithmetic only. `s` is
+# a sample, `l` a layer, `j` an output neuron, `k` an input neuron, `at` the first column of a layer
+# in a row of the workspace. Of an argument, IN says that it is read, OUT that it is written, WORK
+# that it is scratch memory.
 
 cimport cython
 from cpython.buffer cimport (
@@ -48,12 +51,12 @@ from libc.stdlib cimport free, malloc
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from array import array as pythons_array
+from array import array as array_type
 from mmap import mmap
 from os import environ
 
 from numpy import empty
-from numpy import ndarray as numpys_ndarray
+from numpy import ndarray as ndarray_type
 from numpy.lib.stride_tricks import as_strided
 
 from fastbp.errors import text as error_message
@@ -67,7 +70,7 @@ include "optimizers.pxi"
 include "options.pxi"
 include "samples.pxi"
 include "packed_inputs.pxi"
-include "block.pxi"
+include "backprop.pxi"
 include "gradients.pxi"
 include "one_line_layers.pxi"
 include "train.pxi"
@@ -75,15 +78,15 @@ include "public_arrays.pxi"
 include "shuffling.pxi"
 
 LEVEL = LEVEL_NAME.decode()
-COMPILED_BY = COMPILER.decode().strip()  # clang 14 ends it with a blank
+COMPILED_BY = COMPILER.decode().strip()  # clang 14 adds a trailing space
 FLAGS = BUILD_FLAGS.decode()
 VECTOR = VECTOR_BYTES  # bytes computed at once
 INPUT_BOUND = BOUND
 ALIGNMENT = LINE
-HAS_FAST_PATHS = bool(FAST_PATHS)  # unless they are switched off
+HAS_FAST_PATHS = bool(FAST_PATHS)  # False if FASTBP_FAST_PATHS=0
 TEAMS = bool(FASTBP_TEAMS)  # whether this build computes with several threads
 BLOCK_ROWS = BLOCK
-LAYER_FIELDS = tuple(Layer(0, 0, 0, 0, 0, 0))  # names, each of an intp
+LAYER_FIELDS = tuple(Layer(0, 0, 0, 0, 0, 0))  # names of the fields, each an intp
 ACTIVATIONS = {
     "linear": LINEAR,
     "sigmoid": SIGMOID,
@@ -117,15 +120,16 @@ def forward(
     real[:, :, ::1] workspace not None,    # WORK  (2, rows, row_width)
     real[:, ::1] transposed not None,      # WORK
     Samples samples not None,              # IN
-    Py_ssize_t start,                      # IN    first and
-    Py_ssize_t stop,                       # IN    past the last sample
+    Py_ssize_t start,                      # IN    first sample
+    Py_ssize_t stop,                       # IN    one past the last
     real[:, ::1] out not None,             # OUT   (n, n_L), rows start to stop
 ):
     """Compute the output activations of samples start to stop."""
     check_buffers(layers, params, workspace, transposed, 2, 1)
-    check_samples(samples, layers.rows)
-    cdef const Layer[::1] rows = layers.rows
-    cdef const Layer* output = &rows[rows.shape[0] - 1]
+    check_samples(samples, layers.table)
+    cdef const Layer[::1] table = layers.table
+    cdef const Layer* output = &table[table.shape[0] - 1]
+    # No error is asked for: its buffer holds the lists of nonzero inputs.
     cdef real[:, ::1] a = workspace[0], lists = workspace[1]
     cdef Py_ssize_t s, j, n, at = output.activation_offset
     cdef bint packed
@@ -134,12 +138,12 @@ def forward(
     check_shape("out", samples.n, output.fan_out, out)
     with nogil:
         mode = flush_subnormals()
-        packed = packing_pays(samples, AS_THEY_ARE, start, stop)
+        packed = packing_pays(samples, UNSHUFFLED, start, stop)
         while start < stop:
             n = min(a.shape[0], stop - start)
             forward_block(
-                rows, params, a, lists, &transposed[0, 0], samples, AS_THEY_ARE, start, 0, n, packed, True,
-                NULL, <Options> None, a, a,
+                table, params, a, lists, &transposed[0, 0], samples, UNSHUFFLED, start, 0, n,
+                packed, True, NULL, <Options> None, a, a,
             )  # fmt: skip
             for s in range(n):
                 for j in range(output.fan_out):
@@ -150,27 +154,27 @@ def forward(
 
 def train(
     real[::1] params not None,            # IN/OUT  updated after each whole mini-batch
-    real[::1] grads not None,             # IN/OUT  the steps so far of an unfinished one
+    real[::1] grads not None,             # IN/OUT  sum so far of an unfinished mini-batch
     Layers layers not None,               # IN
-    real[:, :, ::1] workspace not None,   # WORK    (2, rows, row_width); 4 with dropout
+    real[:, :, ::1] workspace not None,   # WORK    (2, rows, row_width); (4, ...) with dropout
     real[:, ::1] transposed not None,     # WORK    a row for each thread
     Samples samples not None,             # IN      with targets
     const Py_ssize_t[::1] order not None,  # IN     the epoch: indices of samples
-    Py_ssize_t position,                  # IN      samples of the epoch already taken
+    Py_ssize_t position,                  # IN      samples of the epoch already processed
     Py_ssize_t batch,                     # IN      samples in a mini-batch
     int cost,                             # IN
-    double learning_rate,                 # IN      step per sample-mean gradient
-    double weight_factor,                 # IN      of the weights at each update, which decays them
-    double seconds,                       # IN      return at the first look at the clock after these
-    Options options=None,                 # IN      what goes beyond plain steps
-    Team team=None,                       # IN      with which this thread shares each mini-batch
-    Py_ssize_t thread_id=0,               # IN      which of the team's this is
+    double learning_rate,                 # IN      for the mean gradient of a mini-batch
+    double weight_factor,                 # IN      weight decay: multiplies weights at each update
+    double seconds,                       # IN      time limit, looked at now and then
+    Options options=None,                 # IN      optimizer, dropout, clipping, penalties
+    Team team=None,                       # IN      threads that share each mini-batch
+    Py_ssize_t thread_id=0,               # IN      index of this thread in the team
 ):
     """Train on the epoch from ``position`` on; return the position reached.
 
-    It is the end of the epoch, or earlier when ``seconds`` have passed. A call with the position
-    returned goes on as if there had been no pause, also within a mini-batch, and with the same bits.
-    Threads of a team call it with the same arguments, but for ``thread_id``.
+    That is the end of the epoch, or earlier when ``seconds`` have passed. A call with the position
+    returned continues the epoch, even within a mini-batch, with bit-identical results. All threads
+    of a team call ``train`` with the same arguments, except ``thread_id``.
     """
     if options is None:
         options = PLAIN_STEPS
@@ -179,12 +183,12 @@ def train(
     check_buffers(layers, params, workspace, transposed, 4 if dropout else 2, n_threads)
     check_block("grads", layers, grads)
     check_order(order, samples)
-    cdef const Layer[::1] rows = layers.rows
-    cdef const real[:, ::1] Y = targets_of(samples, rows, &params[0])
+    cdef const Layer[::1] table = layers.table
+    cdef const real[:, ::1] Y = targets_of(samples, table, &params[0])
     cdef const real[::1] weights = weights_of(samples, &params[0])
     cdef real[:, ::1] a = workspace[0], delta = workspace[1], kept = a, factors = a
-    cdef real[::1] moments = grads  # without any, never looked at
-    cdef Py_ssize_t blocks = n_moments(options.rule.optimizer)
+    cdef real[::1] moments = grads  # a placeholder where the optimizer has no moments
+    cdef Py_ssize_t n_moment_blocks = n_moments(options.rule.optimizer)
     cdef fastbp_mode mode
     if batch < 1 or position < 0:
         raise ValueError(error_message("batch", "samples, from a position on", (batch, position)))
@@ -192,32 +196,33 @@ def train(
         raise ValueError(error_message("thread_id", f"0 to {n_threads - 1}", thread_id))
     if dropout:
         kept, factors = workspace[2], workspace[3]
-        if options.dropout.shape[0] != rows.shape[0]:
-            wrong_length("dropout", rows.shape[0], options.dropout.shape[0])
+        if options.dropout.shape[0] != table.shape[0]:
+            wrong_length("dropout", table.shape[0], options.dropout.shape[0])
     if options.costs is not None:
         if options.costs.shape[0] != samples.n:
             wrong_length("costs", samples.n, options.costs.shape[0])
-        # A replay takes the epoch up to a mini-batch: fewer samples than there are.
+        # When an epoch is replayed up to a mini-batch, the order is shorter than the data.
         if order.shape[0] > samples.n:
             wrong_length("order", samples.n, order.shape[0])
-    if blocks:
+    if n_moment_blocks:
         moments = options.moments
-        if moments.shape[0] != blocks * params.shape[0]:
-            wrong_length("moments", blocks * params.shape[0], moments.shape[0])
-    check_samples(samples, rows)  # last: making the view of the moments may collect garbage
+        if moments.shape[0] != n_moment_blocks * params.shape[0]:
+            wrong_length("moments", n_moment_blocks * params.shape[0], moments.shape[0])
+    check_samples(samples, table)  # last: making the view of the moments may run user code
     with nogil:
-        if n_threads == 1 or meet(team.words, n_threads):
+        if n_threads == 1 or barrier(team.barrier_state, n_threads):
             mode = flush_subnormals()
-            if is_one_line(rows, batch, options, weights, n_threads):
+            if is_one_line(table, batch, options, weights, n_threads):
                 position = train_one_line(
-                    rows, params, samples, Y, order, position, cost, learning_rate, weight_factor,
+                    table, params, samples, Y, order, position, cost, learning_rate, weight_factor,
                     seconds, options,
                 )  # fmt: skip
             else:
                 position = train_epoch(
-                    rows, params, grads, a, delta, kept, factors, &transposed[thread_id, 0], samples,
-                    Y, weights, order, position, batch, cost, learning_rate, weight_factor, seconds,
-                    options, moments, NULL if team is None else team.words, thread_id, n_threads,
+                    table, params, grads, a, delta, kept, factors, &transposed[thread_id, 0],
+                    samples, Y, weights, order, position, batch, cost, learning_rate, weight_factor,
+                    seconds, options, moments, NULL if team is None else team.barrier_state,
+                    thread_id, n_threads,
                 )  # fmt: skip
             restore(mode)
     return position
@@ -226,26 +231,26 @@ def train(
 @cython.final
 @cython.auto_pickle(False)
 cdef class Team:
-    """Threads that take their shares of each mini-batch at once.
+    """A group of threads that process each mini-batch together.
 
-    All call ``train`` with it. From the first on, they wait in the core, where no signal handler runs,
-    until all have come, and until all have left.
+    Every thread calls ``train`` with it. Each waits inside ``train``, where no signal handler runs,
+    until all have arrived, and again until all have finished.
     """
 
-    cdef Py_ssize_t[TEAM_LENGTH] words  # where they meet
+    cdef Py_ssize_t[TEAM_LENGTH] barrier_state  # shared by the threads
     cdef Py_ssize_t n_threads
 
     def __cinit__(self, Py_ssize_t n_threads):
         if not FASTBP_TEAMS or n_threads < 2:
             raise ValueError(
-                error_message("n_threads", "two or more, of a build that has them", n_threads)
+                error_message("n_threads", "two or more, in a build with threads", n_threads)
             )
-        memset(self.words, 0, sizeof(self.words))
+        memset(self.barrier_state, 0, sizeof(self.barrier_state))
         self.n_threads = n_threads
 
     def abort(self):
-        """Let those that wait, or will, return: one never comes."""
-        abort(self.words)
+        """Release all threads that wait, now or later: one will never arrive."""
+        abort(self.barrier_state)
 
 
 def all_finite(values):
@@ -263,7 +268,7 @@ cdef bint all_finite_in(values, real* kind) except -1:
     cdef bint result
     if numbers.shape[0] == 0:
         return True
-    # When the view is there: making it may have collected garbage.
+    # Checked after the view is made, which may have run user code.
     check_place("array", values, <const void*> &numbers[0], numbers.shape[0])
     with nogil:
         result = finite(numbers.shape[0], &numbers[0])

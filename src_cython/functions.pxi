@@ -1,10 +1,12 @@
-# Activations and costs: the one compiled place that knows them. An entry is a code, a name (in
-# _core.pyx), and an answer to each question here. The gate admits only codes that have a name, and
-# pairs that fit, so no switch has a branch for others.
+# Activations and costs: the one compiled file that knows them. A new activation needs a code in
+# Activation, a branch in `activate`, `multiply_by_slope` and `multiply_by_curvature`, and its name
+# in _core.pyx; a new cost, a code in Cost, a branch in each function from `output_cost` on, and its
+# name. The slope is computed from the activation a, not from z. Python validates codes and pairs of
+# activation and cost, so no switch has a branch for others.
 #
-# Values are those of a layer in n rows of a workspace, each `row` behind the last: layer.fan_out
-# neurons and padding to layer.width, which is computed too where that takes no more time. All
-# activations but softmax work on each value by itself; softmax is one of outputs only.
+# Values are those of a layer in n rows of a workspace, of row stride `row`: layer.fan_out neurons
+# and padding to layer.width, which is computed too where that takes no more time. All activations
+# but softmax work on each value by itself; softmax is for the output layer only.
 
 cdef enum Activation:
     LINEAR
@@ -142,7 +144,7 @@ cdef void multiply_by_curvature(
     real* factor,        # IN/OUT
     Py_ssize_t row,      # IN
 ) noexcept nogil:
-    """Multiply by the second derivative of the activation over the first; not of softmax."""
+    """Multiply by sigma''(z) / sigma'(z), taken from the activation a; not of softmax."""
     cdef Py_ssize_t s, j
     cdef real one = 1, two = 2
     for s in range(n):
@@ -155,8 +157,9 @@ cdef void multiply_by_curvature(
         elif layer.activation == SOFTPLUS:  # exp(-a)
             for j in range(layer.width):
                 factor[j] *= <real> exp(-a[j])
-        elif layer.activation != EXPONENTIAL:
-            clear(layer.width, factor)  # LINEAR, RELU, LEAKY_RELU: straight lines
+        elif layer.activation in (LINEAR, RELU, LEAKY_RELU):  # straight lines
+            clear(layer.width, factor)
+        # EXPONENTIAL: by 1
         a += a_row
         factor += row
 
@@ -202,7 +205,7 @@ cdef void output_error(
     real* delta,         # IN/OUT  targets y, then the error of the output layer; 0 in the padding
     Py_ssize_t row,      # IN
 ) noexcept nogil:
-    """Replace the targets y by cost_weight times dC/dz = dC/da * slope(a) of the output layer (BP1)."""
+    """Replace the targets y by cost_weight * dC/dz, where dC/dz = dC/da * sigma'(z) (BP1)."""
     cdef Py_ssize_t s, j
     cdef real total
     for s in range(n):

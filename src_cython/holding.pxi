@@ -2,15 +2,16 @@
 #
 # A typed memoryview keeps an array alive, but does not stop `resize(refcheck=False)`, which moves
 # its memory. NumPy resizes no array that has a weak reference, and what exports its memory lets
-# nobody resize it. So an entry first holds all arrays that it is given, then looks at the first: what
-# it allocates in between may set off a collection of garbage, and so a finaliser of the user's.
+# nobody resize it. So an entry first holds all arrays that it is given, then looks at the first:
+# what it allocates in between may set off a collection of garbage, and so a finaliser of the
+# user's.
 
-cdef type NDARRAY = numpys_ndarray  # NumPy's headers are not needed
+cdef type NDARRAY = ndarray_type  # NumPy's headers are not needed
 # What an array says of itself, past what a user's class has by the same name.
 cdef object base = NDARRAY.base.__get__
 cdef object as_ndarray = NDARRAY.view
 # Whose memory an array may be of, and how to ask these where it lies.
-cdef tuple EXPORTERS = (bytearray, pythons_array, mmap)
+cdef tuple EXPORTERS = (bytearray, array_type, mmap)
 cdef type STRIDED = type(as_strided(empty(1)).base)
 
 
@@ -104,9 +105,7 @@ cpdef int refuse_stale(str where, array) except -1:
         if is_array(owner) or type(owner) in EXPORTERS:
             extent(owner, &first, &last)
             if low < first or high > last:
-                hint = "resize a copy"
-                raise ValueError(
-                    error_message(where, "an array in its memory", "one whose owner was resized", hint)
-                )
+                expected, got = "an array in its memory", "one whose owner was resized"
+                raise ValueError(error_message(where, expected, got, "resize a copy"))
         owner = owner_of(owner)
     return 0

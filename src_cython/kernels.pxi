@@ -93,7 +93,9 @@ cdef extern from "simd.h" nogil:
     void transpose_double(
         Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, double*, Py_ssize_t
     ) noexcept  # fmt: skip
-    Py_ssize_t list_places "fastbp_list"(Py_ssize_t, const uint32_t*, const uint32_t*, uint16_t*) noexcept
+    Py_ssize_t list_places "fastbp_list"(
+        Py_ssize_t, const uint32_t*, const uint32_t*, uint16_t*
+    ) noexcept
     Py_ssize_t mask_bytes "fastbp_mask_bytes"(Py_ssize_t) noexcept
     void mask_float(Py_ssize_t, const float*, uint32_t*) noexcept
     void mask_double(Py_ssize_t, const double*, uint32_t*) noexcept
@@ -164,8 +166,8 @@ cdef extern from "threads.h" nogil:
     enum:
         FASTBP_TEAMS
         TEAM_LENGTH
-    bint meet "fastbp_barrier"(Py_ssize_t*, Py_ssize_t) noexcept
-    bint agree "fastbp_broadcast"(Py_ssize_t*, Py_ssize_t, Py_ssize_t, bint) noexcept
+    bint barrier "fastbp_barrier"(Py_ssize_t*, Py_ssize_t) noexcept
+    bint broadcast "fastbp_broadcast"(Py_ssize_t*, Py_ssize_t, Py_ssize_t, bint) noexcept
     void abort "fastbp_abort"(Py_ssize_t*) noexcept
 
 cdef extern from "interface.h":

@@ -1,9 +1,10 @@
-# A fast path: steps of one sample each through layers of one cache line each, such as XOR's. There is
-# so little to compute that a step takes as long as its chain of what waits for what: weighted input,
-# activation, error, update, and again. So values stay in registers, and parameters are passed once:
-# the update that the last sample asks for is made on the way to the sum that needs it. Sums and their
-# order are those of blocks, and so is every bit of the result. `is_one_line` is its predicate; `train`
-# is where it is called. Lines are a local array of their own, hence the pointers in this file.
+# A fast path: steps of one sample each through layers of one cache line each, such as XOR's. There
+# is so little to compute that a step takes as long as its chain of dependent operations: weighted
+# input, activation, error, update, and again. So values stay in registers, and each parameter is
+# read and written once a step: the update of a weight by the last sample is made on the way to the
+# sum that needs it. Sums and their order are those of blocks, and so is every bit of the result.
+# `is_one_line` is the predicate of this path; `train` calls it. Lines are in a local array, hence
+# the pointers here.
 
 cdef enum:
     MOST_LAYERS = 8
@@ -123,7 +124,8 @@ cdef Py_ssize_t train_one_line(
     while position < order.shape[0] and not leave:
         n = min(order.shape[0] - position, STRETCH)
         one_line_steps(
-            layers, params, samples, Y, order, position, n, cost, learning_rate, weight_factor, options
+            layers, params, samples, Y, order, position, n, cost, learning_rate, weight_factor,
+            options,
         )
         position += n
         now = clock()
@@ -146,7 +148,8 @@ cdef void one_line_steps(
     Options options,
 ) noexcept nogil:
     """Take n steps."""
-    cdef Py_ssize_t last = layers.shape[0] - 1, line = line_of(&params[0]), every = line * MOST_LAYERS
+    cdef Py_ssize_t last = layers.shape[0] - 1, line = line_of(&params[0])
+    cdef Py_ssize_t every = line * MOST_LAYERS
     cdef Py_ssize_t end = position + n, l, i, j, k, s
     cdef const Layer* layer = &layers[last]
     cdef Py_ssize_t n_0 = layers[0].fan_out, n_L = layer.fan_out

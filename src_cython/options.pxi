@@ -40,7 +40,7 @@ cdef Options PLAIN_STEPS = Options(
 )
 
 
-cdef inline bint drops(Options options, Py_ssize_t l) noexcept nogil:
+cdef inline bint has_dropout(Options options, Py_ssize_t l) noexcept nogil:
     """Whether activations of layer l are dropped."""
     return options is not None and options.dropout is not None and options.dropout[l] > 0
 
@@ -52,7 +52,7 @@ cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
     return x ^ (x >> 31)
 
 
-cdef void drop(
+cdef void apply_dropout(
     Options options,
     const Layer[::1] layers,
     Py_ssize_t l,

@@ -1,29 +1,31 @@
-# A fast path: the first layer, for inputs many of which are 0, such as the pixels of digits, of which
-# a MNIST image of 784 sets 150. A term of 0 changes no sum, so what is left out changes no bit.
-# `packing_pays` is its predicate; block.pxi and `train` are where it is called.
+# A fast path: the first layer, for inputs many of which are 0, such as the pixels of digits: an
+# image of MNIST sets 150 of 784. A term of 0 changes no sum, so leaving it out changes no bit.
+# `packing_pays` is the predicate of this path; backprop.pxi and `train` call it.
 #
 # Each sample has a mask: which of its inputs are not 0. Each pair of samples, an even one and the
-# next, has a list of uint16: at how many places one of both is not 0, and which. Both lie where the
-# errors of the inputs would be, which nothing asks for, behind the address of the sample's inputs:
-# the caller's own array, where its type is the network's, else a copy. Hence the pointers in this file.
+# next, has a list of uint16: the number of inputs that are not 0 in one of both, then which these
+# are. Mask and list are stored in the columns of `delta` that belong to the inputs, whose errors
+# nobody needs, behind the address of the sample's inputs. That is the user's own array, where its
+# type is the network's, else a copy. Hence the pointers in this file.
 #
-# Masks are made from samples as they are, or taken from their packed nonzeros (fastbp/records.py): a
-# mask and what is not 0, a fifth of the memory for digits, which samples in random order wait for.
+# Masks are made from the samples as they are, or taken from packed nonzeros (fastbp/records.py): a
+# mask and the values that are not 0. For digits that is a fifth of the memory, which counts where
+# samples come in random order.
 
 cdef enum:
     LEAST_INPUTS = 64
     MOST_INPUTS = 65535  # as many as a list can name
-    LOOKED_AT = 16  # samples
-    NARROW = 4  # vectors of a row
-    FETCHED = 12  # cache lines for every pass over a pair of samples
-    STRIP_BYTES = 32768  # of rows that stay in a near cache while all samples pass
+    LOOKED_AT = 16  # samples, to decide by
+    NARROW = 4  # vectors of a row at most that is narrow
+    FETCHED = 12  # cache lines to prefetch for each pair of samples
+    STRIP_BYTES = 32768  # of rows that stay in a near cache while all samples are added
     LEAST_STRIP = 64  # rows
 
 
 cdef bint packing_pays(
     Samples samples, const Py_ssize_t[::1] order, Py_ssize_t start, Py_ssize_t stop
 ) noexcept nogil:
-    """Whether lists would name two thirds of the places at most, as far as the first samples tell.
+    """Return whether at most two thirds of the inputs would be listed, by the first samples.
 
     Measured: at 63 % (64 pixels of handwritten digits, half of them 0) a step takes 5 to 13 % less.
     """
@@ -33,7 +35,7 @@ cdef bint packing_pays(
     if samples.packed is not None:
         return True
     for s from 0 <= s < n by 2:
-        i, j = nth(order, start + s), nth(order, start + min(s + 1, n - 1))
+        i, j = sample_at(order, start + s), sample_at(order, start + min(s + 1, n - 1))
         if samples.floats is not None:
             for k in range(n_0):
                 some += (samples.floats[i, k] != 0) | (samples.floats[j, k] != 0)
@@ -44,7 +46,7 @@ cdef bint packing_pays(
 
 
 cdef inline const real* in_place(Samples samples, Py_ssize_t i, real* kind) noexcept nogil:
-    """Return where sample i lies in the network's type, or NULL."""
+    """Return the address of sample i, NULL if it is not of the network's type."""
     if real is float:
         return &samples.floats[i, 0] if samples.floats is not None else NULL
     else:
@@ -52,7 +54,7 @@ cdef inline const real* in_place(Samples samples, Py_ssize_t i, real* kind) noex
 
 
 cdef inline const real** place_of(real[:, ::1] lists, Py_ssize_t s) noexcept nogil:
-    """Return where the address of the inputs of sample s is kept."""
+    """Return where the address of the inputs of sample s is stored."""
     return <const real**> &lists[s, 0]
 
 
@@ -64,7 +66,7 @@ cdef inline uint32_t* mask_of(real[:, ::1] lists, Py_ssize_t s) noexcept nogil:
 cdef inline uint16_t* list_of(
     real[:, ::1] lists, Py_ssize_t s, Py_ssize_t n_0
 ) noexcept nogil:
-    """Return the list of samples s, which is even, and s + 1: how many places, and which."""
+    """Return the list of samples s, which is even, and s + 1: its length, then its items."""
     return <uint16_t*> (<char*> mask_of(lists, s) + mask_bytes(n_0))
 
 
@@ -76,23 +78,23 @@ cdef void forward_packed(
     real* work,                   # WORK (n_0,)
     Samples samples,
     const Py_ssize_t[::1] order,
-    Py_ssize_t position,          # IN   of sample 0 of the workspace in the order
-    Py_ssize_t first,             # IN   even
+    Py_ssize_t position,          # IN   in the order, of the sample in workspace row 0
+    Py_ssize_t first,             # IN   first workspace row, even
     Py_ssize_t n,
-    bint stay,                    # IN   whether inputs may stay where they are
-    PrefetchQueue* queue,         # IN   NULL: each pair fetches the next but one
+    bint no_copy,                 # IN   whether inputs may be read from the user's array
+    PrefetchQueue* queue,         # IN   NULL: each pair prefetches the next but one
 ) noexcept nogil:
-    """Bring n samples and their lists, and compute z = a W + bias of the first layer."""
+    """Load n samples, list their nonzero inputs, compute z = a W + bias of the first layer."""
     cdef Py_ssize_t s, now, end = first + n
-    # What is listed is used at once, from the first cache.
+    # Each pair is summed while its list is in the first cache.
     for s from first <= s < end by 2:
         now = min(2, end - s)
-        list_inputs(samples, order, position, s, now, stay, a, lists, work)
+        list_inputs(samples, order, position, s, now, no_copy, a, lists, work)
         if queue != NULL:
             prefetch_lines(queue, FETCHED)
         elif samples.packed is None and s + 6 <= end:
-            prefetch_sample(samples, nth(order, position + s + 4))
-            prefetch_sample(samples, nth(order, position + s + 5))
+            prefetch_sample(samples, sample_at(order, position + s + 4))
+            prefetch_sample(samples, sample_at(order, position + s + 5))
         sum_lists(layers, params, a, lists, s, now)
         if queue != NULL:
             prefetch_lines(queue, FETCHED)
@@ -108,22 +110,22 @@ cdef inline void prefetch_sample(Samples samples, Py_ssize_t i) noexcept nogil:
 cdef void list_inputs(
     Samples samples,
     const Py_ssize_t[::1] order,
-    Py_ssize_t position,  # IN   of sample 0 of the workspace in the order
-    Py_ssize_t first,     # IN   even
+    Py_ssize_t position,  # IN   in the order, of the sample in workspace row 0
+    Py_ssize_t first,     # IN   first workspace row, even
     Py_ssize_t n,
-    bint stay,            # IN   whether inputs may stay where they are
+    bint no_copy,         # IN   whether inputs may be read from the user's array
     real[:, ::1] a,       # OUT
     real[:, ::1] lists,   # OUT
     real* work,           # WORK
 ) noexcept nogil:
-    """Bring n samples, from the first on, and their lists."""
+    """Load n samples, into workspace rows from `first` on, and list their nonzero inputs."""
     cdef Py_ssize_t s, k, i, n_0 = samples.n_0, end = first + n
     cdef uint32_t* masks
     cdef const char* record
     cdef const real* row
     cdef uint16_t* found
     for s in range(first, end):
-        i = nth(order, position + s)
+        i = sample_at(order, position + s)
         masks = mask_of(lists, s)
         row = &a[s, 0]
         if samples.packed is not None:
@@ -139,9 +141,9 @@ cdef void list_inputs(
             else:
                 expand_double(n_0, record, &a[s, 0])
         else:
-            if stay:
+            if no_copy:
                 row = in_place(samples, i, work)
-            if row == NULL or not stay:
+            if row == NULL or not no_copy:
                 load(samples, i, a, s)
                 row = &a[s, 0]
             if real is float:
@@ -164,11 +166,18 @@ cdef inline void sum_lists(
     Py_ssize_t s,        # IN   even
     Py_ssize_t n,        # IN   1 or 2
 ) noexcept nogil:
-    """Compute z = a W + bias of the first layer, of a pair of samples."""
+    """Compute z = a W + bias of the first layer, for a pair of samples."""
     cdef const Layer* layer = &layers[1]
     cdef const real* W = &params[layer.offset]
     cdef const uint16_t* found = list_of(lists, s, layer.fan_in)
-    if real is float:
+    cdef Py_ssize_t i
+    if PLAIN_LOOPS:
+        for i in range(s, s + n):
+            plain_sum_list(
+                layer, W, place_of(lists, i)[0], found[0], found + 1,
+                &z[i, layer.activation_offset],
+            )  # fmt: skip
+    elif real is float:
         sum_listed_float(
             n, layer.width, found[0], found + 1, place_of(lists, s)[0],
             place_of(lists, s + n - 1)[0], W, layer.width, W + layer.fan_in * layer.width,
@@ -182,6 +191,29 @@ cdef inline void sum_lists(
         )  # fmt: skip
 
 
+cdef inline void plain_sum_list(
+    const Layer* layer,
+    const real* W,
+    const real* x,           # IN   inputs of a sample
+    Py_ssize_t n_listed,
+    const uint16_t* listed,
+    real* z,                 # OUT
+) noexcept nogil:
+    """Compute z_j = bias_j + the sum of x_k W[k, j] over the inputs k that are listed."""
+    cdef real[STRIP] sums
+    cdef Py_ssize_t first, n, p, k, j
+    for first from 0 <= first < layer.width by STRIP:
+        n = min(layer.width - first, STRIP)
+        for j in range(n):
+            sums[j] = W[layer.fan_in * layer.width + first + j]
+        for p in range(n_listed):
+            k = listed[p]
+            for j in range(n):
+                sums[j] += x[k] * W[k * layer.width + first + j]
+        for j in range(n):
+            z[first + j] = sums[j]
+
+
 cdef void packed_gradient(
     const Layer[::1] layers,
     Py_ssize_t n,
@@ -189,13 +221,13 @@ cdef void packed_gradient(
     Py_ssize_t high,           # IN      past the last row to compute
     real[:, ::1] lists,
     const real[:, ::1] delta,
-    int start,                 # IN      FROM_ZERO, or FROM_C to add to what is there
-    real scale,                # IN      of the weights that are there
+    int start,                 # IN      FROM_ZERO, or FROM_C to add to grads
+    real scale,                # IN      factor of grads, if added to
     real* work,                # WORK    (high - low, n), and a row at least
     real[::1] grads,           # IN/OUT
     PrefetchQueue* queue,
 ) noexcept nogil:
-    """Compute a^T delta (BP4) of the first layer, from that start."""
+    """Compute a^T delta (BP4) of the first layer, as `start` says."""
     cdef Py_ssize_t width = layers[1].width
     cdef real* G = &grads[layers[1].offset]
     if start == FROM_ZERO:
@@ -219,14 +251,14 @@ cdef void rows_gradient(
     real* G,
     PrefetchQueue* queue,
 ) noexcept nogil:
-    """Compute the rows that have an input that is not 0, of at most FEW samples, each at once.
+    """Compute each row that has a nonzero input in one of at most FEW samples, in one go.
 
-    A wide row has only those samples whose input is not 0; narrow ones have all, tile by tile.
+    A wide row takes only those samples whose input is not 0; narrow rows take all, tile by tile.
     """
     cdef Py_ssize_t first = low // 32, n_words = (high + 31) // 32 - first, width = layers[1].width
     cdef Py_ssize_t s, k, i
-    cdef uint32_t* some = <uint32_t*> work  # which rows of 32 each have such an input
-    cdef uint32_t* masks = some + n_words  # the same of each sample: words of FEW samples each
+    cdef uint32_t* some = <uint32_t*> work  # a bit for each row: whether it has such an input
+    cdef uint32_t* masks = some + n_words  # by sample: FEW words after each other, one a sample
     cdef const uint32_t* mask
     cdef const real* d = &delta[0, layers[1].activation_offset]
     cdef void* rows[FEW]
@@ -252,11 +284,13 @@ cdef void rows_gradient(
                 masks[FEW * k + s] = mask_of(lists, s)[first + k] if s < n else 0
         if real is float:
             add_wide_rows_float(
-                n_words, some, masks, width, <const float**> rows, d, delta.shape[1], scale, G, queue
+                n_words, some, masks, width, <const float**> rows, d, delta.shape[1], scale, G,
+                queue,
             )
         else:
             add_wide_rows_double(
-                n_words, some, masks, width, <const double**> rows, d, delta.shape[1], scale, G, queue
+                n_words, some, masks, width, <const double**> rows, d, delta.shape[1], scale, G,
+                queue,
             )
     elif real is float:
         add_rows_float(
@@ -283,7 +317,7 @@ cdef void strips_gradient(
     real* G,
     PrefetchQueue* queue,
 ) noexcept nogil:
-    """Sum strips of rows, pair by pair of samples, in a near cache."""
+    """Add pairs of samples to a strip of rows at a time, which stays in a near cache."""
     cdef Py_ssize_t width = layers[1].width, n_0 = layers[0].fan_out, i, s, stop
     cdef Py_ssize_t strip = max(LEAST_STRIP, STRIP_BYTES // (width * <Py_ssize_t> sizeof(real)))
     cdef const uint16_t* found
@@ -331,10 +365,11 @@ def pack_nonzeros(
     Samples samples not None,
     Py_ssize_t start,               # IN   the first and
     Py_ssize_t stop,                # IN   past the last sample
-    Py_ssize_t[::1] starts not None,  # OUT  of the samples' packed nonzeros, and of the end; IN of the first
+    # OUT  byte offset of each sample, and of the end; IN  of sample `start`
+    Py_ssize_t[::1] starts not None,
     uint8_t[::1] packed not None,      # OUT
 ):
-    """Pack what of the samples is not 0; return of how many, as room ends."""
+    """Pack the nonzero inputs of samples; return of how many, before there is no more room."""
     cdef Py_ssize_t s = start, n_0 = samples.n_0, bytes
     # Of the longest, and what may be read behind it.
     cdef Py_ssize_t most = (n_0 + 64) * <Py_ssize_t> (sizeof(double) + 1) + LINE

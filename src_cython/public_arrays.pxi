@@ -1,11 +1,11 @@
 # Samples one at a time, or in one mini-batch, on the public arrays as they are: the algorithm of
-# chapter 2 without a parameter block. BP1 to BP4 stand here for the book's layout, weights
-# (n_out, n_in), and once more for blocks of samples (block.pxi).
+# chapter 2 without a parameter block. BP1 to BP4 are here for the book's layout, weights
+# (n_out, n_in), and once more for blocks of samples (backprop.pxi).
 #
 # The entry points have a gate of their own: an exact list of exact ndarrays, of the network's type,
 # C-contiguous and aligned, of the shapes of the layout table, samples finite. That is nearly always
-# so, and nothing of it runs code of the user's. At anything else they say so, with outputs that mean
-# nothing, and the Python gate takes over, to convert the rest or to say what is wrong.
+# so, and nothing of it runs code of the user's. At anything else they say so, with outputs that
+# mean nothing, and the Python gate takes over, to convert the rest or to say what is wrong.
 
 cdef extern from "Python.h":
     bint PyGC_Disable() noexcept
@@ -83,7 +83,7 @@ cdef int refuse_stale_part(array, const Py_buffer* view, Memory* last) except -1
 cdef bint copy_column(
     array, Py_ssize_t n, real[:, ::1] rows, Py_ssize_t s, Py_ssize_t at, Memory* last
 ) except -1:
-    """Copy a column (n, 1) to row s of the workspace; return whether it could be read, all finite."""
+    """Copy a column (n, 1) to row s of the workspace; return whether it is readable and finite."""
     cdef Py_buffer view
     cdef const float* floats
     cdef const double* doubles
@@ -117,9 +117,9 @@ cdef bint copy_column(
 cdef void* matrix(
     arrays, const Layer[::1] layers, Py_ssize_t l, bint bias, Py_ssize_t itemsize, int flags
 ) except? NULL:
-    """Return where the weights (n_l, n_{l-1}) or biases (n_l, 1) of layer l lie; NULL: not readable.
+    """Return the address of layer l's weights (n_l, n_{l-1}) or biases (n_l, 1).
 
-    They lie there as long as the list is what it is.
+    NULL: they are not readable. The address is valid as long as the list is what it is.
     """
     cdef Py_buffer view
     cdef Memory last = Memory(NULL, 0, 0)
@@ -309,8 +309,8 @@ def feedforward(
     real[:, ::1] out not None,  # OUT  (n_L, 1)
 ):
     """Compute the output activations of one sample; return whether all could be read."""
-    cdef const Layer[::1] rows = layers.rows
-    cdef Py_ssize_t j, at = rows[rows.shape[0] - 1].activation_offset
+    cdef const Layer[::1] table = layers.table
+    cdef Py_ssize_t j, at = table[table.shape[0] - 1].activation_offset
     cdef bint short = is_short(layers, 1), collected
     cdef Memory last = Memory(NULL, 0, 0)
     cdef list held = []
@@ -321,13 +321,14 @@ def feedforward(
     if not short:
         biases, weights = snapshot(biases), snapshot(weights)
         hold_all([biases, weights, x], held)
-    if a.shape[0] != 1 or out.shape[0] != rows[rows.shape[0] - 1].fan_out or out.shape[1] != 1:
-        raise ValueError(error_message("out", "a column of the outputs", (out.shape[0], out.shape[1])))
+    if a.shape[0] != 1 or out.shape[0] != table[table.shape[0] - 1].fan_out or out.shape[1] != 1:
+        got = out.shape[0], out.shape[1]
+        raise ValueError(error_message("out", "a column of the outputs", got))
     collected = short and PyGC_Disable()
     try:
         if not (
-            copy_column(x, rows[0].fan_out, a, 0, 0, &last)
-            and forward_samples(rows, biases, weights, a, short)
+            copy_column(x, table[0].fan_out, a, 0, 0, &last)
+            and forward_samples(table, biases, weights, a, short)
         ):
             return False
     finally:
@@ -355,9 +356,9 @@ def backprop(
 
     Return whether that is finite, None if not all could be read.
     """
-    cdef const Layer[::1] rows = layers.rows
-    cdef Py_ssize_t s, n, n_in = rows[0].fan_out, n_out = rows[rows.shape[0] - 1].fan_out
-    cdef Py_ssize_t at = rows[rows.shape[0] - 1].activation_offset
+    cdef const Layer[::1] table = layers.table
+    cdef Py_ssize_t s, n, n_in = table[0].fan_out, n_out = table[table.shape[0] - 1].fan_out
+    cdef Py_ssize_t at = table[table.shape[0] - 1].activation_offset
     cdef Memory last_x = Memory(NULL, 0, 0), last_y = last_x
     cdef real[:, ::1] a, delta
     cdef list held = []
@@ -387,10 +388,10 @@ def backprop(
                 and copy_column((<tuple> pair)[1], n_out, delta, s, at, &last_y)
             ):
                 return None
-        if not forward_samples(rows, biases, weights, a, short):
+        if not forward_samples(table, biases, weights, a, short):
             return None
         result = backward_samples(
-            rows, biases, weights, a, delta, cost, scale, add, weight_factor, new_b, new_w, short
+            table, biases, weights, a, delta, cost, scale, add, weight_factor, new_b, new_w, short
         )
     finally:
         if collected:
@@ -417,16 +418,16 @@ def pack(
         hold_all([biases, weights], held)
     collected = short and PyGC_Disable()
     try:
-        for l in range(1, layers.rows.shape[0]):
-            b = <const real*> matrix(biases, layers.rows, l, True, sizeof(real), 0)
-            w = <const real*> matrix(weights, layers.rows, l, False, sizeof(real), 0)
+        for l in range(1, layers.table.shape[0]):
+            b = <const real*> matrix(biases, layers.table, l, True, sizeof(real), 0)
+            w = <const real*> matrix(weights, layers.table, l, False, sizeof(real), 0)
             if b == NULL or w == NULL:
                 return False
             if short:
-                pack_layer(&layers.rows[l], b, w, block)
+                pack_layer(&layers.table[l], b, w, block)
             else:
                 with nogil:
-                    pack_layer(&layers.rows[l], b, w, block)
+                    pack_layer(&layers.table[l], b, w, block)
     finally:
         if collected:
             PyGC_Enable()
@@ -461,11 +462,11 @@ def unpack(
     if block.shape[0] != layers.n_params:
         wrong_length("block", layers.n_params, block.shape[0])
     hold_all([biases, weights], held)
-    for l in range(1, layers.rows.shape[0]):
-        layer = &layers.rows[l]
+    for l in range(1, layers.table.shape[0]):
+        layer = &layers.table[l]
         W = &block[layer.offset]
-        b = <real*> matrix(biases, layers.rows, l, True, sizeof(real), PyBUF_WRITABLE)
-        w = <real*> matrix(weights, layers.rows, l, False, sizeof(real), PyBUF_WRITABLE)
+        b = <real*> matrix(biases, layers.table, l, True, sizeof(real), PyBUF_WRITABLE)
+        w = <real*> matrix(weights, layers.table, l, False, sizeof(real), PyBUF_WRITABLE)
         if b == NULL or w == NULL:
             return False
         with nogil:
@@ -491,8 +492,8 @@ def are_parameters(
     collected = short and PyGC_Disable()
     try:
         if itemsize == sizeof(float):
-            return fit_layers(layers.rows, biases, weights, search, short, <float*> NULL)
-        return fit_layers(layers.rows, biases, weights, search, short, <double*> NULL)
+            return fit_layers(layers.table, biases, weights, search, short, <float*> NULL)
+        return fit_layers(layers.table, biases, weights, search, short, <double*> NULL)
     finally:
         if collected:
             PyGC_Enable()

@@ -1,25 +1,27 @@
-# The samples that a network is trained on, in any of the forms that the core knows.
+# Samples, in any of the supported forms.
 
 @cython.final
 @cython.auto_pickle(False)
 cdef class Samples:
-    """Inputs, one row a sample, with their targets and weights; held as long as this lives.
+    """Inputs, one row a sample, with their targets and weights.
 
     X: inputs (n, n_0), float32 or float64. Y: targets (n, n_L), of the network's type, or None.
-    weights: (n,) of the samples' costs, of the network's type, or None. packed, starts: the packed
-    nonzeros of X, by ``pack_nonzeros``, to be read in its place, or None.
+    weights: (n,) weights of the samples' costs, of the network's type, or None. packed, starts: the
+    nonzeros of X, by ``pack_nonzeros``, which are then read instead of X, or None. The arrays
+    cannot be moved while this object exists.
 
-    A new form of inputs is one more view here, and one branch in ``load``.
+    A new form of inputs is one more view here, with a branch in ``load`` and in ``check_places``,
+    and in packed_inputs.pxi and one_line_layers.pxi if these fast paths are to take it.
     """
 
     cdef Py_ssize_t n, n_0
-    # One of these is not None; it is read once a pass. Its type is no second fused one: that would
-    # compile each function twice as often.
+    # Exactly one of these two is not None. A second fused type would double the number of compiled
+    # functions.
     cdef const float[:, ::1] floats
     cdef const double[:, ::1] doubles
     cdef const uint8_t[::1] packed
-    cdef const Py_ssize_t[::1] starts  # of each sample's packed nonzeros, in bytes, and of the end
-    # Of the network's type: one of each pair.
+    cdef const Py_ssize_t[::1] starts  # byte offset of each sample in packed, and of the end
+    # One of each pair is set, that of the network's type.
     cdef const float[:, ::1] float_targets
     cdef const double[:, ::1] double_targets
     cdef const float[::1] float_weights
@@ -62,12 +64,12 @@ cdef class Samples:
             self.packed, self.starts = packed, starts
             if self.starts.shape[0] != self.n + 1:
                 wrong_length("starts", self.n + 1, self.starts.shape[0])
-            # A line behind the last may be read.
+            # Kernels read up to a cache line past the end.
             check_length("packed", self.starts[self.n] + LINE, self.packed.shape[0])
 
 
 cdef const real[:, ::1] targets_of(Samples samples, const Layer[::1] layers, real* kind) except *:
-    """Return the targets, (n, n_L), in the type of ``kind``."""
+    """Return the targets, (n, n_L). Only the type of ``kind`` is used."""
     cdef const real[:, ::1] Y
     cdef Py_ssize_t n_L = layers[layers.shape[0] - 1].fan_out
     if real is float:
@@ -77,12 +79,14 @@ cdef const real[:, ::1] targets_of(Samples samples, const Layer[::1] layers, rea
     if Y is None:
         raise TypeError(error_message("Y", "targets of the network's dtype", "none"))
     if Y.shape[0] != samples.n or Y.shape[1] != n_L:
-        raise ValueError(error_message("Y", f"shape ({samples.n}, {n_L})", (Y.shape[0], Y.shape[1])))
+        raise ValueError(
+            error_message("Y", f"shape ({samples.n}, {n_L})", (Y.shape[0], Y.shape[1]))
+        )
     return Y
 
 
 cdef const real[::1] weights_of(Samples samples, real* kind) except *:
-    """Return the weights of the samples' costs, (n,), in the type of ``kind``, or None."""
+    """Return the weights of samples' costs, (n,), or None. Only ``kind``'s type is used."""
     cdef const real[::1] weights
     if real is float:
         weights = samples.float_weights
@@ -97,7 +101,7 @@ cdef const real[::1] weights_of(Samples samples, real* kind) except *:
 
 
 cdef int check_samples(Samples samples, const Layer[::1] layers) except -1:
-    """Refuse samples of another network, or whose arrays lie elsewhere."""
+    """Raise if the number of inputs is not the network's, or an array was moved."""
     check_places(samples)
     if samples.n_0 != layers[0].fan_out:
         raise ValueError(
@@ -107,10 +111,10 @@ cdef int check_samples(Samples samples, const Layer[::1] layers) except -1:
 
 
 cdef int check_places(Samples samples) except -1:
-    """Refuse samples whose arrays lie elsewhere than when they were taken.
+    """Raise if an array was moved since these Samples were created.
 
-    Called when an entry has made all its views: on Python 3.11, making one may collect garbage, and
-    `__setstate__` gives an array other memory, which no reference to it stops.
+    To be called when an entry has made all its views: on Python 3.11, making one may set off
+    garbage collection, and so a finaliser, and `ndarray.__setstate__` replaces memory in use.
     """
     if samples.n == 0:
         return 0
@@ -123,14 +127,18 @@ cdef int check_places(Samples samples) except -1:
     elif samples.double_targets is not None:
         check_place("Y", samples.Y, <const void*> &samples.double_targets[0, 0], samples.n)
     if samples.float_weights is not None:
-        check_place("sample_weight", samples.weights, <const void*> &samples.float_weights[0], samples.n)
+        check_place(
+            "sample_weight", samples.weights, <const void*> &samples.float_weights[0], samples.n
+        )
     elif samples.double_weights is not None:
-        check_place("sample_weight", samples.weights, <const void*> &samples.double_weights[0], samples.n)
+        check_place(
+            "sample_weight", samples.weights, <const void*> &samples.double_weights[0], samples.n
+        )
     return 0
 
 
 cdef int check_place(str where, array, const void* start, Py_ssize_t n) except -1:
-    """Refuse an array that does not begin there any more, or has other rows."""
+    """Raise if the address of an array, or its number of rows, is no longer that."""
     cdef Py_buffer view
     cdef bint good
     refuse_stale(where, array)
@@ -139,23 +147,24 @@ cdef int check_place(str where, array, const void* start, Py_ssize_t n) except -
     PyBuffer_Release(&view)
     if not good:
         raise ValueError(
-            error_message(where, "an array in its memory", "one that was given other memory")
+            error_message(where, "an array in its memory", "one whose memory was replaced")
         )
     return 0
 
 
 cdef int check_order(const Py_ssize_t[::1] order, Samples samples) except -1:
-    """Refuse an index that is no sample's."""
+    """Raise if an index is not that of a sample."""
     cdef Py_ssize_t i
     cdef bint good = True
     for i in range(order.shape[0]):
         good &= (0 <= order[i]) & (order[i] < samples.n)
     if not good:
-        raise ValueError(error_message("order", f"rows below {samples.n}", "others"))
+        raise ValueError(error_message("order", f"indices of {samples.n} samples", "others"))
     return 0
 
 
 cdef int check_range(Py_ssize_t start, Py_ssize_t stop, Samples samples) except -1:
+    """Raise unless start to stop is a range of samples."""
     if not 0 <= start <= stop <= samples.n:
         raise ValueError(
             error_message("start, stop", f"a range within {samples.n} samples", (start, stop))
@@ -163,11 +172,11 @@ cdef int check_range(Py_ssize_t start, Py_ssize_t stop, Samples samples) except 
     return 0
 
 
-cdef const Py_ssize_t[::1] AS_THEY_ARE = None  # the order of samples that are not shuffled
+cdef const Py_ssize_t[::1] UNSHUFFLED = None  # the order of samples that are not shuffled
 
 
-cdef inline Py_ssize_t nth(const Py_ssize_t[::1] order, Py_ssize_t position) noexcept nogil:
-    """Return which sample stands at that position of the order."""
+cdef inline Py_ssize_t sample_at(const Py_ssize_t[::1] order, Py_ssize_t position) noexcept nogil:
+    """Return the index of the sample at that position of the order."""
     return position if order is None else order[position]
 
 
@@ -178,7 +187,7 @@ cdef void load(Samples samples, Py_ssize_t i, real[:, ::1] a, Py_ssize_t s) noex
         for k in range(samples.n_0):
             a[s, k] = samples.floats[i, k]
     elif real is float:
-        for k in range(samples.n_0):
+        for k in range(samples.n_0):  # finite, so that it saturates a neuron
             a[s, k] = <real> max(min(samples.doubles[i, k], BOUND), -BOUND)
     else:
         for k in range(samples.n_0):

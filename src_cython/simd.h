@@ -186,9 +186,11 @@ static inline void fastbp_prefetch(PrefetchQueue *queue, int rows)
 enum { FASTBP_PLAIN_LOOPS = 0 };
 #else
 #define FASTBP_KERNELS "simd_plain.h"
-enum { FASTBP_PLAIN_LOOPS = 1 }; /* for plain_gemm of gemm.pxi */
+enum { FASTBP_PLAIN_LOOPS = 1 }; /* gemm.pxi and packed_inputs.pxi have them */
 #define multiply_float(...) ((void)0)
 #define multiply_double(...) ((void)0)
+#define sum_listed_float(...) ((void)0)
+#define sum_listed_double(...) ((void)0)
 #endif
 
 /* Masks of n places, 32 in each, in whole values. */

@@ -56,20 +56,6 @@ static inline void NAME(advance)(
         }
 }
 
-static void NAME(sum_listed)(
-    ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t n, const uint16_t *which,
-    const REAL *x_0, const REAL *x_1, const REAL *Y, ptrdiff_t y_row, const REAL *row,
-    REAL *Z, ptrdiff_t z_row)
-{
-    for (ptrdiff_t s = 0; s < n_samples; s++) {
-        REAL *const z = Z + s * z_row;
-        for (ptrdiff_t j = 0; j < n_columns; j++) z[j] = row[j];
-        for (ptrdiff_t p = 0; p < n; p++)
-            for (ptrdiff_t j = 0; j < n_columns; j++)
-                z[j] += (s ? x_1 : x_0)[which[p]] * Y[which[p] * y_row + j];
-    }
-}
-
 static ptrdiff_t NAME(add_listed)(
     ptrdiff_t n_samples, ptrdiff_t n_columns, ptrdiff_t stop, const uint16_t *which,
     const REAL *x_0, const REAL *x_1, const REAL *D, ptrdiff_t d_row, REAL *C, ptrdiff_t c_row)

@@ -1,13 +1,16 @@
-# Training: mini-batches of an order of samples, each forward, backward, and one step.
+# An epoch of SGD: for each mini-batch the forward pass, the backward pass and the update.
 
 cdef double CLOCK_WORK = 1e5  # multiply-adds between two looks at the clock: some 50 microseconds
 
 
-cdef PrefetchQueue prefetch_queue(Samples samples, Py_ssize_t rows, Py_ssize_t fan_in) noexcept nogil:
-    """Return what to fetch while the first layer is computed: samples, yet to be named."""
+cdef PrefetchQueue prefetch_queue(
+    Samples samples, Py_ssize_t rows, Py_ssize_t fan_in
+) noexcept nogil:
+    """Return a queue of samples to prefetch while the first layer is computed, still empty."""
     cdef PrefetchQueue queue
     queue.starts = NULL
-    if FAST_PATHS and samples.packed is not None and samples.n > 0:  # of one length: the whole of most of them
+    if FAST_PATHS and samples.packed is not None and samples.n > 0:
+        # Of each sample as many bytes: 5/4 of their mean, the whole of most.
         queue.rows, queue.starts = <const char*> &samples.packed[0], &samples.starts[0]
         queue.bytes = samples.starts[samples.n] // samples.n * 5 // 4
     elif samples.floats is not None:
@@ -21,14 +24,14 @@ cdef PrefetchQueue prefetch_queue(Samples samples, Py_ssize_t rows, Py_ssize_t f
     return queue
 
 
-cdef void name_next(
+cdef void queue_next(
     PrefetchQueue* queue,
     const real[:, ::1] Y,
     const Py_ssize_t[::1] order,
     Py_ssize_t position,
     Py_ssize_t n,
 ) noexcept nogil:
-    """Name n samples that come next; fetch already their targets and where they are packed."""
+    """Put the n samples that come next into the queue; prefetch their targets at once."""
     cdef Py_ssize_t s
     queue.n, queue.done = max(0, n), 0
     if queue.n > 0:
@@ -61,16 +64,16 @@ cdef Py_ssize_t train_epoch(
     double seconds,
     Options options,
     real[::1] moments,
-    Py_ssize_t* team,             # where threads meet
+    Py_ssize_t* team,             # state of the barrier
     Py_ssize_t thread_id,
     Py_ssize_t n_threads,
 ) noexcept nogil:
-    """Take the mini-batches of the order from a position on; return the position reached.
+    """Train on the mini-batches of the order from a position on; return the position reached.
 
-    Threads share each block of samples: first every one carries its own samples forward and
-    backward, then it updates its own rows of parameters from all samples. Each number is computed
-    by one thread, of the same terms in the same order whatever their number. Where ``abort`` has
-    been called, as one thread never came, the others return with nothing changed.
+    Threads share each block of samples: each does the forward and backward pass of its own samples,
+    then updates its own rows of parameters from all samples. Each number is computed by one thread,
+    from the same terms in the same order, however many threads there are. When ``abort`` has been
+    called, because one thread never came, the others return with nothing changed.
     """
     cdef Py_ssize_t rows = a.shape[0], n = order.shape[0], last = layers.shape[0] - 1
     cdef const Layer* output = &layers[last]
@@ -87,11 +90,11 @@ cdef Py_ssize_t train_epoch(
         first = position - position % batch
         end = min(first + batch, n)
         count = min(rows, end - position)
-        # Whole pairs, as lists are of pairs.
+        # Each thread has whole pairs of samples: a list of nonzero inputs is of a pair.
         own = min(count, 2 * share((count + 1) // 2, thread_id, n_threads))
         n_own = min(count, 2 * share((count + 1) // 2, thread_id + 1, n_threads)) - own
-        bring_targets(layers, Y, order, position, own, n_own, delta)
-        name_next(
+        load_targets(layers, Y, order, position, own, n_own, delta)
+        queue_next(
             &queue, Y, order, position + count + own, min(n_own, n - position - count - own)
         )
         forward_block(
@@ -104,11 +107,11 @@ cdef Py_ssize_t train_epoch(
             for s in range(first, end):
                 total += weights[order[s]]
         alpha = rule.alpha if total > 0 else 0
-        total = total if total > 0 else 1  # all are 0, and so is the gradient
+        total = total if total > 0 else 1  # all weights are 0, and so is the gradient
         rule.l2 = options.rule.l2 + alpha / total
         decay = <real> (weight_factor - learning_rate * alpha / total)
         if options.costs is not None:
-            # Each thread sums all weights, so that no bit depends on the number of threads.
+            # Each thread sums all parameters, so that no bit depends on the number of threads.
             if position == first or position == begin:
                 added = penalties(layers, params, &rule)
             for s in range(own, own + n_own):
@@ -120,7 +123,8 @@ cdef Py_ssize_t train_epoch(
                         weights[order[position + s]] * <double> (end - first) / total
                     )
                 options.costs[position + s] += added
-        # Backpropagation is linear in the output error: scaled there, deltas are steps.
+        # Backpropagation is linear in the output error: scaled by -eta/n there, the gradient is
+        # the update.
         step = <real> (-learning_rate / total if plain else 1 / total)
         output_error(  # BP1
             cost, output, n_own, <const real*> &a[own, at], a.shape[1], step, &delta[own, at],
@@ -136,10 +140,10 @@ cdef Py_ssize_t train_epoch(
             clip(
                 layers, a, delta, own, n_own, packed, options.max_norm * fabs(step), <real*> NULL
             )
-        if n_threads > 1 and not meet(team, n_threads):
+        if n_threads > 1 and not barrier(team, n_threads):
             break
         if plain and position == first and count == end - first:
-            # The whole mini-batch at once: straight to the parameters (BP3, BP4 and the update).
+            # The whole mini-batch is here: BP3, BP4 and the update of the parameters in one.
             add_gradient(
                 layers, a, delta, delta, count, FROM_C, decay, transposed, thread_id, n_threads,
                 params, packed, &queue,
@@ -153,16 +157,16 @@ cdef Py_ssize_t train_epoch(
                 add_steps(layers, grads, decay, thread_id, n_threads, params)
             elif position + count == end:
                 apply_rule(
-                    layers, &rule, learning_rate, rule.updates + first // batch + 1, grads, thread_id,
-                    n_threads, moments, params,
+                    layers, &rule, learning_rate, rule.updates + first // batch + 1, grads,
+                    thread_id, n_threads, moments, params,
                 )  # fmt: skip
         position += count
         work += <double> count * <double> params.shape[0]
         if work > CLOCK_WORK:
             work = 0
             now = clock()
-            leave = now + (now - looked) > deadline  # the next stretch would end too late
+            leave = now + (now - looked) > deadline  # else the next look would be too late
             looked = now
         if n_threads > 1:
-            leave = agree(team, n_threads, thread_id, leave)
+            leave = broadcast(team, n_threads, thread_id, leave)
     return position

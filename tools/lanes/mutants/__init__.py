@@ -11,7 +11,7 @@ BUGS = {**core.BUGS, **gate.BUGS, **training.BUGS, **storage.BUGS, **build.BUGS}
 # name: (file, [(old text, new text)], reason).
 EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "errors of samples that are not there are not cleared": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("        clear(layer.fan_out * columns, transposed)\n", "        pass\n")],
         "what is computed of them goes to columns that nobody reads; cleared, no number is read "
         "that was never written",
@@ -49,7 +49,7 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 # Who should notice, the most specific first.
 TESTS = {
     "src_cython/_core.pyx": ["entry_points", "equivalence", "threads"],
-    "src_cython/block.pxi": [
+    "src_cython/backprop.pxi": [
         "equivalence",
         "training",
         "gradient_forms",

@@ -3,27 +3,27 @@
 BUGS = {
     # -- blocks of samples
     "kernels that do nothing": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [
             (f'    """{first_words}', f'    return\n    """{first_words}')
             for first_words in (
                 "Compute z = a W + bias",
-                "Compute previous = W delta",
+                "Compute W delta",
                 "Compute a^T delta",
                 "Sum the gradient of n samples",
             )
         ],
     ),
     "no bias in the forward pass of a block": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("start, n, layer.width, layer.fan_in", "FROM_ZERO, n, layer.width, layer.fan_in")],
     ),
     "no gradient of the bias": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("cdef real one = 1\n", "cdef real one = 0\n")],
     ),
     "the last row of a block is skipped": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [
             (
                 "start, high - low, layer.width, n, inputs",
@@ -32,23 +32,23 @@ BUGS = {
         ],
     ),
     "the last input is skipped": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("layer.width, layer.fan_in, &a[first", "layer.width, layer.fan_in - 1, &a[first")],
     ),
     "the last output is skipped on the way back": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("columns, layer.fan_out, &params", "columns, layer.fan_out - 1, &params")],
     ),
     "no slope in the hidden layers": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("below, n, &a[first, at]", "below, 0, &a[first, at]")],
     ),
     "each thread adds to the biases": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("        if high > fan_in:", "        if high >= 0:")],
     ),
     "transposed activations without the last square": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [
             (
                 "transpose(n, high - low, inputs",
@@ -57,7 +57,7 @@ BUGS = {
         ],
     ),
     "biases do not take the sums of many samples": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [
             (
                 "layer.width, <const real*> NULL, one,\n                NULL,",
@@ -66,7 +66,7 @@ BUGS = {
         ],
     ),
     "decay on biases where a block is a mini-batch": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [
             (
                 "layer.width, <const real*> NULL, one,\n                NULL,",
@@ -75,7 +75,7 @@ BUGS = {
         ],
     ),
     "the bias is no thread's share": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [
             (
                 "high = share(fan_in + 1, thread_id + 1, n_threads)",
@@ -84,35 +84,37 @@ BUGS = {
         ],
     ),
     "errors of the inputs' padding are not cleared": (
-        "src_cython/block.pxi",
-        [("            previous[s, k] = 0\n", "            pass\n")],
+        "src_cython/backprop.pxi",
+        [("        clear(layers[l - 1].width - layer.fan_in, &below[s, at + layer.fan_in])\n", "        pass\n")],
     ),
     "dropped neurons hand back errors": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("delta[s, k] *= factors[s, k]", "delta[s, k] *= 1")],
     ),
     "the slope of what was dropped is that of 0": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("below, n, &kept[first, at]", "below, n, &a[first, at]")],
     ),
     "dropout draws the same in every mini-batch": (
-        "src_cython/block.pxi",
-        [("drop(options, layers, l, position + first,", "drop(options, layers, l, first,")],
+        "src_cython/backprop.pxi",
+        [("apply_dropout(options, layers, l, position + first,", "apply_dropout(options, layers, l, first,")],
     ),
     "the last share of the rows is too small": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [("else n * thread_id // n_threads", "else n // n_threads * thread_id")],
     ),
     "the permutation is ignored": (
-        "src_cython/block.pxi",
-        [("i = nth(order, position + s)", "i = position + s")],
+        "src_cython/backprop.pxi",
+        [("i = sample_at(order, position + s)", "i = position + s")],
     ),
     "clipping leaves the output layer": (
-        "src_cython/block.pxi",
+        "src_cython/backprop.pxi",
         [
             (
-                "    for l in range(1, layers.shape[0]):\n        for j in range(layers[l]",
-                "    for l in range(1, max(layers.shape[0] - 1, 2)):\n        for j in range(layers[l]",
+                "    for l in range(1, layers.shape[0]):\n        at = layers[l].activation_offset\n"
+                "        for j",
+                "    for l in range(1, max(layers.shape[0] - 1, 2)):\n"
+                "        at = layers[l].activation_offset\n        for j",
             )
         ],
     ),
@@ -630,7 +632,7 @@ BUGS = {
     ),
     "threads share their room": (
         "src_cython/_core.pyx",
-        [("&transposed[thread_id, 0], samples", "&transposed[0, 0], samples")],
+        [("&transposed[thread_id, 0],", "&transposed[0, 0], samples")],
     ),
     # -- gradients in other forms
     "gradients: sample weights are ignored": (
@@ -650,14 +652,14 @@ BUGS = {
         "src_cython/gradients.pxi",
         [
             (
-                "    for l in range(1, layers.shape[0]):\n        total += layer_squares",
-                "    for l in range(1, 2):\n        total += layer_squares",
+                "    for l in range(1, layers.shape[0]):\n        total += layer_squared_norm",
+                "    for l in range(1, 2):\n        total += layer_squared_norm",
             )
         ],
     ),
     "clipped gradients keep their length": (
         "src_cython/gradients.pxi",
-        [("<real> (most / size))", "<real> 1)")],
+        [("<real> (max_norm / size))", "<real> 1)")],
     ),
     "moments are not squared": (
         "src_cython/gradients.pxi",
@@ -670,8 +672,8 @@ BUGS = {
         "src_cython/gradients.pxi",
         [
             (
-                "layers.rows, a, delta, delta, n, FROM_C if position else FROM_ZERO",
-                "layers.rows, a, delta, delta, n, FROM_ZERO",
+                "layers.table, a, delta, delta, n, FROM_C if position else FROM_ZERO",
+                "layers.table, a, delta, delta, n, FROM_ZERO",
             )
         ],
     ),
@@ -877,7 +879,7 @@ BUGS = {
     ),
     "sparse: the Hessian's sum goes by no lists": (
         "src_cython/gradients.pxi",
-        [("rows, a, ddelta, delta, n,", "rows, a, ddelta, ddelta, n,")],
+        [("table, a, ddelta, delta, n,", "rows, a, ddelta, ddelta, n,")],
     ),
     "sparse: the Hessian goes along the parameters": (
         "src_cython/gradients.pxi",
@@ -1262,7 +1264,7 @@ BUGS = {
     ),
     "entry: dropout of other layers": (
         "src_cython/_core.pyx",
-        [("        if options.dropout.shape[0] != rows.shape[0]:\n", "        if False:\n")],
+        [("        if options.dropout.shape[0] != table.shape[0]:\n", "        if False:\n")],
     ),
     "entry: two buffers for dropout": (
         "src_cython/_core.pyx",
@@ -1278,14 +1280,14 @@ BUGS = {
     ),
     "entry: moments of any length": (
         "src_cython/_core.pyx",
-        [("        if moments.shape[0] != blocks * params.shape[0]:\n", "        if False:\n")],
+        [("        if moments.shape[0] != n_moment_blocks * params.shape[0]:\n", "        if False:\n")],
     ),
     "entry: gradients of any length": (
         "src_cython/gradients.pxi",
         [('    check_block("grads", layers, grads)\n', "")],
     ),
     "entry: results of any shape": (
-        "src_cython/gradients.pxi",
+        "src_cython/parameters.pxi",
         [
             (
                 "    if array.shape[0] != n_rows or array.shape[1] != n_columns:\n",
@@ -1371,7 +1373,7 @@ BUGS = {
         "src_cython/public_arrays.pxi",
         [
             (
-                " or out.shape[0] != rows[rows.shape[0] - 1].fan_out or out.shape[1] != 1:",
+                " or out.shape[0] != table[table.shape[0] - 1].fan_out or out.shape[1] != 1:",
                 ":",
             )
         ],

@@ -1,12 +1,17 @@
-# A block of samples on the parameter block: the algorithm of chapter 2, in matrix form. BP1 to BP4
-# stand here, and once more for samples one at a time (public_arrays.pxi).
+# A block of samples on the parameter block: the algorithm of chapter 2, in matrix form. BP2 to BP4
+# are here, BP1 is `output_error` (functions.pxi). They are written once more for samples one at a
+# time (public_arrays.pxi), and again in the two fast paths.
 #
-# W is a layer's matrix in the parameter block, (fan_in + 1, width), the last row the bias; `inputs`
-# are the columns of the layer below in a row of the workspace, `outputs` those of the layer.
+# W is a layer's matrix in the parameter block, (fan_in + 1, width), whose last row holds the
+# biases. `inputs` are the workspace columns of the layer below, `outputs` those of the layer
+# itself.
 
 
-cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t thread_id, Py_ssize_t n_threads) noexcept nogil:
-    """Return where a thread's share of n begins; the next one's begins where it ends."""
+cdef inline Py_ssize_t share(
+    Py_ssize_t n, Py_ssize_t thread_id, Py_ssize_t n_threads
+) noexcept nogil:
+    """Return the first of n items of a thread; the next thread's first is one past its last."""
+    # A single thread divides nothing.
     return n * thread_id if n_threads == 1 else n * thread_id // n_threads
 
 
@@ -17,35 +22,35 @@ cdef void forward_block(
     const Layer[::1] layers,
     const real[::1] params,
     real[:, ::1] a,               # OUT  activations of every layer
-    real[:, ::1] lists,           # OUT  of inputs (packed_inputs.pxi): the workspace's delta
-    real* work,                   # WORK this thread's room in `transposed`
+    real[:, ::1] lists,           # OUT  of nonzero inputs (packed_inputs.pxi), in delta
+    real* work,                   # WORK of this thread: its row of `transposed`
     Samples samples,
     const Py_ssize_t[::1] order,
-    Py_ssize_t position,          # IN   of sample 0 of the workspace in the order
-    Py_ssize_t first,             # IN   even, if packed
+    Py_ssize_t position,          # IN   in the order, of the sample in workspace row 0
+    Py_ssize_t first,             # IN   first workspace row; even, if packed
     Py_ssize_t n,
-    bint packed,                  # IN   whether by lists of inputs that are not 0,
-    bint stay,                    # IN   and whether these inputs may stay where they are
-    PrefetchQueue* queue,         # IN   to be fetched meanwhile; these samples are near then
+    bint packed,                  # IN   whether to use the lists of nonzero inputs
+    bint no_copy,                 # IN   whether inputs may be read from the user's array
+    PrefetchQueue* queue,         # IN   what to prefetch; these samples are in the cache then
     Options options,              # IN   of dropout, or None
-    real[:, ::1] kept,            # OUT  with dropout: the activations before it,
-    real[:, ::1] factors,         # OUT  and what they are multiplied by
+    real[:, ::1] kept,            # OUT  with dropout: activations before it
+    real[:, ::1] factors,         # OUT  with dropout: what they are multiplied by
 ) noexcept nogil:
-    """Bring n samples, from the first on, and compute the activations of every layer."""
+    """Load n samples, into workspace rows from `first` on, and do the forward pass."""
     cdef Py_ssize_t l, s
     if packed:
         forward_packed(
-            layers, params, a, lists, work, samples, order, position, first, n, stay, queue
+            layers, params, a, lists, work, samples, order, position, first, n, no_copy, queue
         )
     else:
         for s in range(first, first + n):
-            load(samples, nth(order, position + s), a, s)
+            load(samples, sample_at(order, position + s), a, s)
     for l in range(1, layers.shape[0]):
         if l > 1 or not packed:
             forward_layer(layers, l, params, a, a, FROM_ROW, first, n)
         activate(&layers[l], n, &a[first, layers[l].activation_offset], a.shape[1])
-        if drops(options, l):
-            drop(options, layers, l, position + first, a, kept, factors, first, n)
+        if has_dropout(options, l):
+            apply_dropout(options, layers, l, position + first, a, kept, factors, first, n)
 
 
 cdef inline void forward_layer(
@@ -54,7 +59,7 @@ cdef inline void forward_layer(
     const real[::1] params,
     const real[:, ::1] a,  # IN      columns of the inputs
     real[:, ::1] z,        # IN/OUT  columns of the outputs
-    int start,             # IN      FROM_ROW: from the bias; FROM_C: added to what is there
+    int start,             # IN      FROM_ROW: z = a W + bias; FROM_C: z += a W
     Py_ssize_t first,
     Py_ssize_t n,
 ) noexcept nogil:
@@ -75,22 +80,25 @@ cdef void backward_block(
     const Layer[::1] layers,
     const real[::1] params,
     const real[:, ::1] a,  # IN      activations
-    real[:, ::1] delta,    # IN/OUT  the error of the last layer; then of all but the input
+    real[:, ::1] delta,    # IN/OUT  IN of the output layer, OUT of all but the input layer
     real* transposed,      # WORK
     Options options,             # IN   of dropout, or None
-    const real[:, ::1] kept,     # IN   with dropout, as from forward_block
-    const real[:, ::1] factors,  # IN
+    const real[:, ::1] kept,     # IN   activations before dropout
+    const real[:, ::1] factors,  # IN   of dropout
     Py_ssize_t first,
     Py_ssize_t n,
 ) noexcept nogil:
-    """Carry the error back: delta_{l-1} = (W_l delta_l) * slope(a_{l-1}) (BP2)."""
+    """Backpropagate: delta_{l-1} = (W_l delta_l) * sigma'(z_{l-1}) (BP2).
+
+    W is the transpose of the book's w, and the slope sigma'(z) is computed from a.
+    """
     cdef Py_ssize_t l, s, k, at
     cdef const Layer* below
     for l in range(layers.shape[0] - 1, 1, -1):
         below = &layers[l - 1]
         at = below.activation_offset
         backward_layer(layers, l, params, delta, transposed, delta, first, n)
-        if drops(options, l - 1):
+        if has_dropout(options, l - 1):
             for s in range(first, first + n):
                 for k in range(at, at + below.width):
                     delta[s, k] *= factors[s, k]
@@ -109,33 +117,32 @@ cdef inline void backward_layer(
     const real[::1] params,
     const real[:, ::1] delta,  # IN   columns of the outputs
     real* transposed,          # WORK (fan_out + fan_in, n padded to whole lines)
-    real[:, ::1] previous,     # OUT  columns of the inputs, zero in the padding
+    real[:, ::1] below,        # OUT  columns of the inputs, zero in the padding
     Py_ssize_t first,
     Py_ssize_t n,
 ) noexcept nogil:
-    """Compute previous = W delta, the error at the outputs of the layer below."""
-    # Vectors over samples: a sum over outputs needs no horizontal sum that way.
+    """Compute W delta = dC/da of the layer below; its slope is still to be multiplied by."""
+    # Vectorised over samples, so that no vector need be summed.
     cdef const Layer* layer = &layers[l]
     cdef Py_ssize_t s, k, at = layers[l - 1].activation_offset
     cdef Py_ssize_t columns = whole_lines(n, sizeof(real))
-    cdef real* transposed_previous = transposed + layer.fan_out * columns
+    cdef real* transposed_below = transposed + layer.fan_out * columns
     if columns > n:
         clear(layer.fan_out * columns, transposed)
     transpose(
-        n, layer.fan_out, &delta[first, layer.activation_offset], delta.shape[1], transposed, columns
-    )
+        n, layer.fan_out, &delta[first, layer.activation_offset], delta.shape[1], transposed,
+        columns,
+    )  # fmt: skip
     gemm(
         FROM_ZERO, layer.fan_in, columns, layer.fan_out, &params[layer.offset], layer.width, 1,
-        <const real*> transposed, columns, transposed_previous, columns, <const real*> NULL,
-        <real> 1, NULL,
+        <const real*> transposed, columns, transposed_below, columns, <const real*> NULL, <real> 1,
+        NULL,
     )  # fmt: skip
     transpose(
-        layer.fan_in, n, <const real*> transposed_previous, columns, &previous[first, at],
-        previous.shape[1],
+        layer.fan_in, n, <const real*> transposed_below, columns, &below[first, at], below.shape[1],
     )  # fmt: skip
     for s in range(first, first + n):
-        for k in range(at + layer.fan_in, at + layers[l - 1].width):
-            previous[s, k] = 0
+        clear(layers[l - 1].width - layer.fan_in, &below[s, at + layer.fan_in])
 
 
 # -- the gradient ----------------------------------------------------------------------
@@ -145,20 +152,20 @@ cdef void add_gradient(
     const Layer[::1] layers,
     const real[:, ::1] a,      # IN      activations
     const real[:, ::1] delta,  # IN      errors
-    real[:, ::1] lists,        # IN      of inputs, if packed
+    real[:, ::1] lists,        # IN      of nonzero inputs, if packed
     Py_ssize_t n,
-    int start,                 # IN      FROM_ZERO, or FROM_C to add to what is there
-    real scale,                # IN      of the weights that are there
-    real* work,                # WORK    this thread's room in `transposed`
-    Py_ssize_t thread_id,      # IN      whose share of each layer's rows to compute,
-    Py_ssize_t n_threads,      # IN      of so many
+    int start,                 # IN      FROM_ZERO, or FROM_C to add to grads
+    real scale,                # IN      factor of grads, but for biases, if added to
+    real* work,                # WORK    of this thread: its row of `transposed`
+    Py_ssize_t thread_id,      # IN      each thread has a share of every layer's rows
+    Py_ssize_t n_threads,      # IN
     real[::1] grads,           # IN/OUT
     bint packed,
     PrefetchQueue* queue,
 ) noexcept nogil:
     """Sum the gradient of n samples: dC/dW = a^T delta (BP4), dC/db = sum of delta (BP3).
 
-    Where delta is scaled to steps, and grads are the parameters, that is the update itself.
+    If delta is scaled by -eta/n, and grads are the parameters, that is the update itself.
     """
     cdef Py_ssize_t l, low, high, fan_in
     cdef const Layer* layer
@@ -168,7 +175,7 @@ cdef void add_gradient(
         fan_in = layer.fan_in
         low = share(fan_in + 1, thread_id, n_threads)
         high = share(fan_in + 1, thread_id + 1, n_threads)
-        if packed and l == 1:  # BP4, inputs that are 0 left out
+        if packed and l == 1:  # BP4, without inputs that are 0
             packed_gradient(
                 layers, n, low, min(high, fan_in), lists, delta, start, scale, work, grads, queue
             )
@@ -200,12 +207,12 @@ cdef inline void layer_gradient(
     real[::1] grads,           # IN/OUT
     PrefetchQueue* queue,
 ) noexcept nogil:
-    """Compute a^T delta of layer l, from that start; not for the bias."""
+    """Compute a^T delta of layer l, the gradient of the weights, as `start` says."""
     cdef const Layer* layer = &layers[l]
     cdef const real* inputs = &a[0, layers[l - 1].activation_offset + low]
     cdef Py_ssize_t x_row = 1, x_term = a.shape[1]
     if n >= TRANSPOSE_FROM and layer.width >= TRANSPOSE_FROM:
-        # The terms of a sum, one input of all samples, side by side.
+        # The values of one input for all samples, the terms of a sum, are then contiguous.
         x_row, x_term = whole_lines(n, sizeof(real)), 1
         transpose(n, high - low, inputs, a.shape[1], work, x_row)
         inputs = work
@@ -216,23 +223,23 @@ cdef inline void layer_gradient(
     )  # fmt: skip
 
 
-# -- one sample of the block -----------------------------------------------------------
+# -- targets and weights of samples ----------------------------------------------------
 
 
-cdef void bring_targets(
+cdef void load_targets(
     const Layer[::1] layers,
     const real[:, ::1] Y,
     const Py_ssize_t[::1] order,
-    Py_ssize_t position,  # IN   of sample 0 of the workspace in the order
+    Py_ssize_t position,  # IN   in the order, of the sample in workspace row 0
     Py_ssize_t first,
     Py_ssize_t n,
-    real[:, ::1] delta,   # OUT  targets in place of the last error
+    real[:, ::1] delta,   # OUT  columns of the output layer
 ) noexcept nogil:
-    """Bring the targets of n samples, from the first on, to where `output_error` expects them."""
+    """Copy the targets of n samples to where `output_error` replaces them by the error."""
     cdef const Layer* output = &layers[layers.shape[0] - 1]
     cdef Py_ssize_t s, i, j
     for s in range(first, first + n):
-        i = nth(order, position + s)
+        i = sample_at(order, position + s)
         for j in range(output.fan_out):
             delta[s, output.activation_offset + j] = Y[i, j]
 
@@ -240,8 +247,9 @@ cdef void bring_targets(
 cdef void scale_errors(
     const Layer[::1] layers, real[:, ::1] delta, Py_ssize_t s, real factor
 ) noexcept nogil:
-    """Multiply the gradient of sample s: all its errors."""
-    cdef Py_ssize_t l, j
+    """Scale the gradient of sample s, by scaling all its errors."""
+    cdef Py_ssize_t l, j, at
     for l in range(1, layers.shape[0]):
-        for j in range(layers[l].activation_offset, layers[l].activation_offset + layers[l].fan_out):
+        at = layers[l].activation_offset
+        for j in range(at, at + layers[l].fan_out):
             delta[s, j] *= factor
