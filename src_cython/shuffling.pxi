@@ -1,8 +1,18 @@
 # The shuffles of Python's `random`, drawn from its own generator. The entry points here move
 # Python objects, but call none between looking at a list and writing to it.
 
-cdef extern from "Python.h":
-    PyObject** items "PySequence_Fast_ITEMS"(list) noexcept
+cdef extern from *:
+    """
+    #ifdef Py_LIMITED_API  /* where a list is opaque, and what it lets go of, it counts */
+    #define FASTBP_ITEM PyList_GetItem
+    #define FASTBP_PUT(list, k, item) (Py_INCREF(item), (void) PyList_SetItem(list, k, item))
+    #else
+    #define FASTBP_ITEM PyList_GET_ITEM
+    #define FASTBP_PUT PyList_SET_ITEM
+    #endif
+    """
+    PyObject* item "FASTBP_ITEM"(list, Py_ssize_t) noexcept
+    void put "FASTBP_PUT"(list, Py_ssize_t, PyObject*) noexcept
 
 cdef enum:
     # MT19937 (Matsumoto and Nishimura, ACM TOMACS 8, 1998): words of state, and the
@@ -115,13 +125,11 @@ cdef int check_indices(list dealt, const Py_ssize_t[::1] which) except -1:
 
 
 cdef bint same(list cards, list dealt, const Py_ssize_t[::1] which) noexcept:
-    cdef PyObject** card = items(cards)
-    cdef PyObject** first = items(dealt)
     cdef Py_ssize_t k
     if len(cards) != len(dealt):
         return False
     for k in range(len(dealt)):
-        if card[k] != first[which[k]]:
+        if item(cards, k) != item(dealt, which[k]):
             return False
     return True
 
@@ -143,12 +151,9 @@ def deal(
     const Py_ssize_t[::1] after not None,   # IN   the same, in another order
 ):
     """Make ``cards[k]`` the object ``dealt[after[k]]``, if they lie as in ``before``."""
-    cdef PyObject** card
-    cdef PyObject** first
     cdef Py_ssize_t k
     check_indices(dealt, after)
     check_indices(dealt, before)
     if same(cards, dealt, before):
-        card, first = items(cards), items(dealt)
         for k in range(len(dealt)):
-            card[k] = first[after[k]]  # the list holds what it held: no count of references
+            put(cards, k, item(dealt, after[k]))  # it holds what it held: no count of references

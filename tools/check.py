@@ -12,6 +12,7 @@ LANES = {
     "asan": "the test suite on a core built with gcc's address and undefined-behaviour sanitizers",
     "tsan": "threads on one network and on several, on a core built with gcc's thread sanitizer",
     "clang": "the core tests on a core built with clang",
+    "limited": "the core tests on a core built for the stable ABI of Python 3.11",
     "valgrind": "reads of uninitialised memory in a short program",
     "faults": "every allocation, write, flush and rename failed once; kill -9 during save",
     "fuzz": "damaged model files: an error, or the same model, and nothing else",

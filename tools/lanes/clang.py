@@ -5,11 +5,6 @@ from functools import partial
 
 from lanes import workshop
 
-_LEVELS = """
-from fastbp._dispatch import SUPPORTED
-print(*SUPPORTED)
-"""
-
 # Of clang itself about its arguments, or of a pragma; not of code that Cython has written.
 _COMPLAINT = r"(?m)^clang[^:]*: warning: .*|.*-Wunknown-pragmas.*"
 
@@ -22,7 +17,7 @@ def run(options):
         built = workshop.command(folder, arguments, CC=compiler)
         if built.returncode:
             raise workshop.BuildError(built.stdout)
-        levels = workshop.command(folder, ["-c", _LEVELS]).stdout.split()
+        levels = workshop.levels(folder)
 
         def complaints():
             return "\n".join(re.findall(_COMPLAINT, built.stdout))
@@ -32,9 +27,7 @@ def run(options):
             found = workshop.command(folder, ["-c", code], FASTBP_LEVEL=name).stdout
             if not found.startswith("clang"):
                 return f"expected a build by clang, got {found}"
-            arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "core"]
-            found = workshop.command(folder, arguments, FASTBP_LEVEL=name)
-            return found.stdout if found.returncode else ""
+            return workshop.core_tests(folder, name)
 
         checks = {f"{compiler} knows all flags and pragmas": complaints}
         for name in levels[:1] if options.short else levels:

@@ -97,6 +97,19 @@ def command(
     return subprocess.CompletedProcess(arguments, process.returncode, output)
 
 
+def levels(folder: Path) -> list[str]:
+    """Return the SIMD levels of this processor, the best first."""
+    code = "from fastbp._dispatch import SUPPORTED; print(*SUPPORTED)"
+    return command(folder, ["-c", code]).stdout.split()
+
+
+def core_tests(folder: Path, level: str) -> str:
+    """Run the core tests at a SIMD level; return what they print if one fails, or ""."""
+    arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "core"]
+    found = command(folder, arguments, FASTBP_LEVEL=level)
+    return found.stdout if found.returncode else ""
+
+
 def needs(*programs: str) -> None:
     """Say which of these programs are not on this machine."""
     missing = [program for program in programs if shutil.which(program) is None]
