@@ -16,16 +16,7 @@ from fastbp.network import Network
 from fastbp.samples import Dataset, one_hot
 
 if TYPE_CHECKING:  # what not every program needs is imported when it is first asked for
-    from fastbp import (
-        datasets,
-        gradients,
-        mnist_loader,
-        optimizers,
-        reference,
-        schedules,
-    )
-    from fastbp.checkpoint import Checkpoint
-    from fastbp.fitting import train
+    from fastbp import datasets, gradients, mnist_loader, optimizers, reference, schedules
     from fastbp.gradients import (
         GradientCheck,
         NumericalGradient,
@@ -46,7 +37,9 @@ if TYPE_CHECKING:  # what not every program needs is imported when it is first a
         per_sample_gradients,
         unflatten,
     )
-    from fastbp.history import EarlyStopping, History
+    from fastbp.training.checkpoint import Checkpoint
+    from fastbp.training.history import EarlyStopping, History
+    from fastbp.training.train import train
 
     __version__: str
 
@@ -91,6 +84,8 @@ __all__ = [
     "unflatten",
 ]
 
+# Modules that have moved are found under their old paths too, after all others.
+__path__.append(f"{__path__[0]}/_old_paths")
 
 _MODULES = {
     "datasets",
@@ -101,10 +96,10 @@ _MODULES = {
     "schedules",
 }
 _HOMES = {
-    "Checkpoint": "checkpoint",
-    "EarlyStopping": "history",
-    "History": "history",
-    "train": "fitting",
+    "Checkpoint": "training.checkpoint",
+    "EarlyStopping": "training.history",
+    "History": "training.history",
+    "train": "training.train",
 }  # of all others it is gradients
 
 

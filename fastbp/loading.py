@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from fastbp import network, network2, storage
+from fastbp import files, network, network2
 from fastbp.errors import shown, text
 
 
@@ -41,8 +41,8 @@ def load(
         The command line standardised the columns, which the network alone does not.
     """
     where = os.fsdecode(filename)
-    if storage.is_container(filename):
-        kind, facts, arrays = storage.read(filename, "network", "network2")
+    if files.is_container(filename):
+        kind, facts, arrays = files.read(filename, "network", "network2")
         if kind == "network":
             if cost is not None:
                 expected = f"None, as {where} is of chapter 1's class"

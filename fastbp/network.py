@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import _checks, samples, shuffling, storage, training
-from fastbp._model import Arrays, Model, Shipped, Shuffling
+from fastbp import _checks, files, samples, shuffling
+from fastbp._network import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import text
 from fastbp.functions import sigmoid
+from fastbp.training import loop
 
 # The book's modules have no __all__: exercises use what `import *` brings along.
 __all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]
@@ -137,7 +138,7 @@ class Network(Model):
                     print(line, flush=True)
                 return False
 
-            training.run(
+            loop.run(
                 self,
                 shuffling.Deck(data, order),
                 epochs=range(epochs),
@@ -234,9 +235,9 @@ class Network(Model):
             Another name (the book has a JSON of chapter 3's class alone), a parameter that is
             not finite; the file cannot be written.
         """
-        if not storage.is_container(filename):
+        if not files.is_container(filename):
             hint = "the book's JSON is of network2.Network"
-            raise ValueError(text("filename", f"a name in {storage.SUFFIX}", repr(filename), hint))
+            raise ValueError(text("filename", f"a name in {files.SUFFIX}", repr(filename), hint))
         self._write(filename, "network", {})
 
     def cost_derivative(self, output_activations: Any, y: Any) -> Any:

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp import _checks, parameters, samples, shuffling, storage, training
-from fastbp._model import Arrays, Model, Shipped, Shuffling
+from fastbp import _checks, files, parameters, samples, shuffling
+from fastbp._network import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import FormatError, shown, text
 from fastbp.functions import ACTIVATIONS, HIDDEN, NUMPY, OUTPUTS, sigmoid
+from fastbp.training import loop
 
 # The book's modules have no __all__: exercises use what `import *` brings along.
 __all__ = [
@@ -324,7 +325,7 @@ class Network(Model):
                 best = max(best, accuracy)
                 return epochs_since_best == early_stopping_n
 
-            training.run(
+            loop.run(
                 self,
                 shuffling.Deck(training_list, order),
                 epochs=range(epochs),
@@ -338,7 +339,7 @@ class Network(Model):
                 ),
                 check_finite=check_finite,
                 n_threads=n_threads,
-                options=lambda layout, epoch: training.clipping(max_norm),
+                options=lambda layout, epoch: loop.clipping(max_norm),
                 after_epoch=report,
             )
             return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
@@ -492,16 +493,16 @@ class Network(Model):
         UserWarning
             The name is one of another program's format, such as ``.onnx``; it gets JSON.
         """
-        if storage.is_container(filename):
+        if files.is_container(filename):
             self._write(filename, "network2", self._facts())
         else:
-            if suffix := storage.other_format(filename):
+            if suffix := files.other_format(filename):
                 warnings.warn(
                     f"{os.fsdecode(filename)}: this is the book's JSON, which no program reads as "
-                    f"{suffix}; a name in {storage.SUFFIX} gets a container",
+                    f"{suffix}; a name in {files.SUFFIX} gets a container",
                     stacklevel=2,
                 )
-            storage.replace(filename, [json.dumps(self._to_json()).encode("utf-8")])
+            files.replace(filename, [json.dumps(self._to_json()).encode("utf-8")])
 
     def _facts(self) -> dict[str, Any]:
         """Return what a container holds beside the arrays."""
@@ -593,8 +594,8 @@ def load(
         The command line standardised the columns, which the network alone does not.
     """
     where = os.fsdecode(filename)
-    if storage.is_container(filename):
-        _, facts, arrays = storage.read(filename, "network2")
+    if files.is_container(filename):
+        _, facts, arrays = files.read(filename, "network2")
         net = from_container(facts, arrays, where, cost=cost, dtype=dtype)
     else:
         facts = read_json(filename)
@@ -603,7 +604,7 @@ def load(
     return net
 
 
-def warn_of_scaling(facts: storage.Facts, where: str) -> None:
+def warn_of_scaling(facts: files.Facts, where: str) -> None:
     """Tell the caller of ``load`` what the network alone does not: it takes no raw columns."""
     if facts.get("mean") is not None:
         warnings.warn(
@@ -616,18 +617,18 @@ def warn_of_scaling(facts: storage.Facts, where: str) -> None:
 
 def read_json(filename: str | PathLike[str]) -> Any:
     """Return what the JSON of a file says, whatever that is."""
-    content = storage.contents(filename)
+    content = files.contents(filename)
     try:
         return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         got = f"a file that is not JSON ({error})"
-        hint = f"load reads what save wrote; a container's name ends in {storage.SUFFIX}"
+        hint = f"load reads what save wrote; a container's name ends in {files.SUFFIX}"
         raise FormatError(text(os.fsdecode(filename), "a network as JSON", got, hint)) from None
 
 
 def from_container(
-    facts: storage.Facts,
-    arrays: storage.Arrays,
+    facts: files.Facts,
+    arrays: files.Arrays,
     where: str,
     *,
     cost: Any = None,

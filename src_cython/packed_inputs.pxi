@@ -8,7 +8,7 @@
 # nobody needs, behind the address of the sample's inputs. That is the user's own array, where its
 # type is the network's, else a copy. Hence the pointers in this file.
 #
-# Masks are made from the samples as they are, or taken from packed nonzeros (fastbp/records.py): a
+# Masks are made from the samples as they are, or taken from packed nonzeros (fastbp/training/packing.py): a
 # mask and the values that are not 0. For digits that is a fifth of the memory, which counts where
 # samples come in random order.
 

@@ -31,8 +31,9 @@ cdef class Samples:
 
     def __cinit__(self, X not None, Y=None, weights=None, packed=None, starts=None):
         self.held = []
-        self.floats = self.float_targets = None
-        self.doubles = self.double_targets = None
+        # Not chained: Cython 3.2 cannot translate that.
+        self.floats, self.float_targets = None, None
+        self.doubles, self.double_targets = None, None
         self.float_weights = None
         self.double_weights = None
         self.packed, self.starts = None, None

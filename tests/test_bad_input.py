@@ -20,15 +20,7 @@ import pytest
 from tolerances import STEPS
 
 import fastbp
-from fastbp import (
-    Dataset,
-    DivergenceError,
-    FormatError,
-    _checks,
-    network,
-    network2,
-    one_hot,
-)
+from fastbp import Dataset, DivergenceError, FormatError, _checks, network, network2, one_hot
 
 SIZES = [3, 4, 2]
 N, BATCH = 40, 6
@@ -1389,7 +1381,9 @@ def test_nan_that_was_not_looked_for_is_caught_as_divergence(part, form, module,
 @each_dtype
 def test_divergence_goes_back_to_a_checkpoint_within_the_epoch(module, dtype, monkeypatch):
     """Late in an epoch the last checkpoint is kept: a replay of k mini-batches has its bits."""
-    monkeypatch.setattr("fastbp.training._SECONDS", 0.0)  # come back from the core at each look
+    monkeypatch.setattr(
+        "fastbp.training.loop._SECONDS", 0.0
+    )  # come back from the core at each look
     n, size = 20_000, 10
     rng = np.random.default_rng(2)
     X, Y = rng.standard_normal((n, 3)), rng.random((n, 2))

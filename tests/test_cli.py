@@ -23,7 +23,8 @@ import pytest
 from tolerances import LOCKED_WEIGHTS
 
 import fastbp
-from fastbp import Dataset, cli, datasets, kernel_info, network2, storage, tables
+from fastbp import Dataset, cli, datasets, files, kernel_info, network2
+from fastbp.cli import tables
 from fastbp.reference import network2 as reference
 
 NAMES = ["height", "constant", "mass"]
@@ -556,7 +557,7 @@ def test_load_warns_of_a_model_on_standardised_columns(succeed, command, tmp_pat
         assert [warning.filename for warning in caught] == [__file__]
         _, out, _ = command("predict", model, "digits")
         json_name = model.suffix == ".json"
-        facts = json.loads(model.read_text()) if json_name else storage.read(model, "network2")[1]
+        facts = json.loads(model.read_text()) if json_name else files.read(model, "network2")[1]
         X = (data.X - np.array(facts["mean"])) / facts["scale"]
         predicted = net.feedforward(X.T).argmax(axis=0)
         assert out.split() == [str(facts["classes"][j]) for j in predicted]

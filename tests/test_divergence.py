@@ -9,8 +9,9 @@ import pytest
 from test_interrupts import bits, each_class, each_dtype
 
 import fastbp
-from fastbp import Dataset, DivergenceError, network2, optimizers, training
+from fastbp import Dataset, DivergenceError, network2, optimizers
 from fastbp._dispatch import core
+from fastbp.training import loop
 
 SIZES, SIZE, N = [3, 40, 2], 10, 4000  # some looks at the clock in an epoch
 PER_EPOCH = N // SIZE
@@ -29,10 +30,10 @@ def looks(request, monkeypatch):
 
     def set_pace():
         if request.param == "many looks":
-            monkeypatch.setattr(training, "_SECONDS", 0.0)
+            monkeypatch.setattr(loop, "_SECONDS", 0.0)
             # By this clock every tenth return from the core, wherever that is in a mini-batch.
             clock = SimpleNamespace(perf_counter=itertools.count().__next__)
-            monkeypatch.setattr(training, "time", clock)
+            monkeypatch.setattr(loop, "time", clock)
 
     return set_pace
 
@@ -161,7 +162,7 @@ def test_train_names_the_step_at_which_a_plain_replay_turns_bad(
     """Epoch, mini-batch, eta and state, with what the optimizer carries along and dropout."""
     watch = Watch()
     with monkeypatch.context() as patch:
-        patch.setattr(training, "core", SimpleNamespace(**{**vars(core), "train": watch.train}))
+        patch.setattr(loop, "core", SimpleNamespace(**{**vars(core), "train": watch.train}))
         training_of(optimizer, dtype, dropout)
     looks()
     error, net = training_of(optimizer, dtype, dropout)

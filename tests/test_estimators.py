@@ -563,7 +563,7 @@ def test_a_dtype_of_ones_own(kind):
 @both
 def test_sparse_is_dense(kind, monkeypatch):
     """CSR and CSC give the bits of the array, in blocks too, in fit and in predict."""
-    monkeypatch.setattr("fastbp._perceptron._ROWS", 64)
+    monkeypatch.setattr("fastbp.estimators.perceptron._ROWS", 64)
     dense = kind(max_iter=2, random_state=0).fit(X, Y)
     for sparse in (csr_matrix(X), csr_matrix(X).tocsc()):
         model = kind(max_iter=2, random_state=0).fit(sparse, Y)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lanes import faults, fuzz, memory
 
-from fastbp import storage
+from fastbp import files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="fork, kill and mount")
 
@@ -121,13 +121,13 @@ CASES = [(name, check) for name, broken in BROKEN.items() for check in broken[2]
 def test_a_broken_save_is_found(name, check, folder, monkeypatch):
     """Each check of the lane turns red on what it is for."""
     function, changes, _ = BROKEN[name]
-    source = inspect.getsource(getattr(storage, function))
+    source = inspect.getsource(getattr(files, function))
     for old, new in changes.items():
         assert source.count(old) == 1, old
         source = source.replace(old, new)
     namespace = {}
-    exec("from __future__ import annotations\n" + source, vars(storage), namespace)
-    monkeypatch.setattr(storage, function, namespace[function])
+    exec("from __future__ import annotations\n" + source, vars(files), namespace)
+    monkeypatch.setattr(files, function, namespace[function])
     run = getattr(faults, check)
     # By chance, so many times at most: the first problem found is enough.
     checks = run(500, random.Random(0), folder) if check == "kills" else run(folder)

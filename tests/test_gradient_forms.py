@@ -483,7 +483,7 @@ def test_the_earlier_ways():
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_clipped_steps(dtype, cost, n_threads, monkeypatch):
     """SGD with clip_norm is a plain loop over clipped gradients, decay and ragged end included."""
-    monkeypatch.setattr("fastbp._threads._WORK", 1.0)
+    monkeypatch.setattr("fastbp.training.threads._WORK", 1.0)
     sizes, n, batch, eta, lmbda, most = [6, 5, 3], 23, 5, 0.5, 0.7, 0.4
     reference, net = twins(sizes, dtype=dtype)
     net.cost = cost

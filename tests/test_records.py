@@ -9,9 +9,10 @@ from test_sparse import CASES, samples
 from twins import poison, twins
 
 import fastbp
-from fastbp import Dataset, _threads, network, network2, records
+from fastbp import Dataset, network, network2
 from fastbp._dispatch import core
 from fastbp.functions import COSTS
+from fastbp.training import packing, threads
 
 
 def compressed(X, room=None):
@@ -85,7 +86,7 @@ def test_training_changes_no_bit(sizes, batch, decay, parts, dtype, of_inputs):
         block.workspace = block.layout.workspace(block.rows, parts)
         for part in np.split(order, [2 * batch]):
             poison(block.workspace)
-            end = _threads.enter(
+            end = threads.enter(
                 parts, core.train, block.params, block.grads, block.layout.layers, *block.workspace,
                 core.Samples(X, Y.astype(dtype), None, *of_records), part, 0, batch,
                 COSTS["quadratic"], 0.3, decay, 1e9, None,
@@ -95,7 +96,7 @@ def test_training_changes_no_bit(sizes, batch, decay, parts, dtype, of_inputs):
 
     found = trained(np.full_like(X, np.nan), *compressed(X))
     assert np.isfinite(found).all()
-    assert found.tobytes() == trained(X, *records.NONE).tobytes()
+    assert found.tobytes() == trained(X, *packing.NONE).tobytes()
 
 
 # -- when there are any --------------------------------------------------------------
@@ -111,8 +112,8 @@ def written(monkeypatch):
         return pack(X, start, stop, *rest)
 
     monkeypatch.setattr(core, "pack_nonzeros", spy)
-    monkeypatch.setattr(records, "LEAST_BYTES", 0)
-    monkeypatch.setattr(records, "_PIECE", 1000)
+    monkeypatch.setattr(packing, "LEAST_BYTES", 0)
+    monkeypatch.setattr(packing, "_PIECE", 1000)
     return calls
 
 
@@ -144,7 +145,7 @@ def test_runs_are_the_same_bits(run, dtype, written, monkeypatch):
     """Whatever reads the inputs besides: norms, optimizers, weights, dropout."""
     found = []
     for epochs in (6, 7):
-        monkeypatch.setattr(records, "LEAST_EPOCHS", epochs)
+        monkeypatch.setattr(packing, "LEAST_EPOCHS", epochs)
         random.seed(1)
         net = network2.Network([130, 20, 10], dtype=dtype, random_state=0)
         RUNS[run](net, digits())
@@ -171,14 +172,14 @@ def test_where_they_would_not_pay_there_are_none(data, told, why, written):
 def test_most_inputs_must_be_0_and_be_many(dtype, written, monkeypatch):
     """Records take a third of the memory of inputs at most, or nothing."""
     X = digits(dtype).X
-    made = records.of(X)
-    assert made is not records.NONE
-    assert made.starts[-1] + core.ALIGNMENT == made.records.size <= X.nbytes // records.MOST
-    assert records.of(digits(dtype, share=1).X) is records.NONE
-    assert records.of(digits(dtype).X[:, :63].copy()) is records.NONE
-    assert records.of(np.zeros((1, 70_000), dtype)) is records.NONE
-    monkeypatch.setattr(records, "LEAST_BYTES", X.nbytes + 1)
-    assert records.of(X) is records.NONE
+    made = packing.of(X)
+    assert made is not packing.NONE
+    assert made.starts[-1] + core.ALIGNMENT == made.records.size <= X.nbytes // packing.MOST
+    assert packing.of(digits(dtype, share=1).X) is packing.NONE
+    assert packing.of(digits(dtype).X[:, :63].copy()) is packing.NONE
+    assert packing.of(np.zeros((1, 70_000), dtype)) is packing.NONE
+    monkeypatch.setattr(packing, "LEAST_BYTES", X.nbytes + 1)
+    assert packing.of(X) is packing.NONE
 
 
 def test_they_are_what_the_core_reads(written, monkeypatch):
@@ -222,8 +223,8 @@ def test_where_there_is_no_room_for_them_training_goes_on(written, monkeypatch):
         raise MemoryError
 
     found = []
-    for made in (records.Records, refuse):
-        monkeypatch.setattr(records, "Records", made)
+    for made in (packing.Records, refuse):
+        monkeypatch.setattr(packing, "Records", made)
         random.seed(1)
         net = network.Network([130, 20, 10], random_state=0)
         RUNS["book"](net, digits())
@@ -238,7 +239,7 @@ def test_what_is_not_finite_is_found_in_records_too(written, monkeypatch):
     X[50, np.flatnonzero(X[50])[0]] = np.nan
     data, errors = Dataset(X, digits().Y, check_finite=False), []
     for least in (6, 7):
-        monkeypatch.setattr(records, "LEAST_EPOCHS", least)
+        monkeypatch.setattr(packing, "LEAST_EPOCHS", least)
         random.seed(3)
         net = network.Network([130, 20, 10], random_state=0)
         with pytest.raises(fastbp.DivergenceError, match="hold NaN") as caught:

@@ -6,9 +6,10 @@ from test_equivalence import Block, both_dtypes
 from tolerances import STEPS
 from twins import flat, poison, same_parameters, twins
 
-from fastbp import Dataset, _threads, gradients, parameters
+from fastbp import Dataset, gradients, parameters
 from fastbp._dispatch import core
 from fastbp.functions import COSTS
+from fastbp.training import threads
 
 pytestmark = pytest.mark.core
 
@@ -108,7 +109,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(batch, decay, dtype):
     def epoch(parts, rows):
         block = Block(net, batch)
         block.workspace = poison(block.layout.workspace(rows, parts))
-        end = _threads.enter(
+        end = threads.enter(
             parts, core.train, block.params, block.grads, block.layout.layers, *block.workspace,
             core.Samples(X, Y.astype(dtype)), np.arange(len(X)), 0, batch, COSTS["quadratic"], 0.7,
             decay, 1e9, None,

@@ -20,12 +20,12 @@ from lanes import corpus, fuzz
 from safetensors.numpy import load_file
 
 import fastbp
-from fastbp import FormatError, network, network2, storage
+from fastbp import FormatError, files, network, network2
 
 FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = sorted(path.name for path in FIXTURES.glob("v*"))
 NETWORKS = corpus.networks()
-CONTAINERS = [name for name in NETWORKS if storage.is_container(name)]
+CONTAINERS = [name for name in NETWORKS if files.is_container(name)]
 windows = pytest.mark.skipif(os.name == "nt", reason="no such files or permissions")
 
 
@@ -72,7 +72,7 @@ def test_another_program_reads_a_container(name, tmp_path):
     net = NETWORKS[name]
     net.save(tmp_path / name)
     found = load_file(tmp_path / name)
-    expected = storage.layers(net.biases, net.weights)
+    expected = files.layers(net.biases, net.weights)
     assert found.keys() == expected.keys()
     for key, array in expected.items():
         assert found[key].dtype == array.dtype
@@ -191,7 +191,7 @@ def test_an_array_that_changes_while_it_is_written_does_not_spoil_the_file(tmp_p
 
     fake = SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
     fake.write = write
-    monkeypatch.setattr(storage, "os", fake)
+    monkeypatch.setattr(files, "os", fake)
     with pytest.raises(RuntimeError, match="an array was changed while it was written"):
         net.save(tmp_path / "n.safetensors")
     assert (tmp_path / "n.safetensors").read_bytes() == before
@@ -244,7 +244,7 @@ def test_old_files_are_read(version, tmp_path):
 
 def test_this_version_has_its_fixtures(tmp_path):
     """What is written today has the bytes of the fixture: a change needs a new version."""
-    folder = FIXTURES / f"v{storage.VERSION}"
+    folder = FIXTURES / f"v{files.VERSION}"
     for path in corpus.write(tmp_path):
         if "checkpoint" not in path.name:  # it holds seconds
             assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
@@ -253,7 +253,7 @@ def test_this_version_has_its_fixtures(tmp_path):
 def test_no_fixture_is_needed_by_a_fastbp_to_come():
     """The version that a file says it needs is there."""
     ours = tuple(map(int, importlib.metadata.version("fastbp").split(".")[:3]))
-    assert tuple(map(int, storage.NEEDS.split("."))) <= ours
+    assert tuple(map(int, files.NEEDS.split("."))) <= ours
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_a_file_that_gets_shorter_while_it_is_read(name, tmp_path, monkeypatch):
     os.truncate(tmp_path / name, size - 8)
     fake = SimpleNamespace(**{key: getattr(os, key) for key in dir(os)})
     fake.fstat = lambda handle: SimpleNamespace(st_size=size)
-    monkeypatch.setattr(storage, "os", fake)
+    monkeypatch.setattr(files, "os", fake)
     with pytest.raises(FormatError, match="expected 8 bytes more, got the end of the file"):
         fastbp.load(tmp_path / name)
 
@@ -424,7 +424,7 @@ def test_the_unchanged_container_is_good(tmp_path):
 def test_a_wrong_digest_is_refused(tmp_path):
     """Any other byte, of the digest or what it covers."""
     path, blob = tmp_path / "n.safetensors", container()
-    for k in (8 + len(storage._BEGIN), len(blob) - 1):
+    for k in (8 + len(files._BEGIN), len(blob) - 1):
         path.write_bytes(blob[:k] + (b"0" if blob[k : k + 1] != b"0" else b"1") + blob[k + 1 :])
         with pytest.raises(FormatError, match="damaged"):
             fastbp.load(path)
@@ -687,8 +687,8 @@ def test_any_arrays_and_facts_come_back(tmp_path):
         "c": rng.random((2, 3, 4)).astype(">f4"), "d": np.array(2.5),
     }  # fmt: skip
     facts = {"text": "ü\n\u2028\0", "list": [1, 2.5, None, True], "more": {"a": {}}, "big": 2**70}
-    storage.write(tmp_path / "a", "test", arrays, facts)
-    kind, found, back = storage.read(tmp_path / "a", "other", "test")
+    files.write(tmp_path / "a", "test", arrays, facts)
+    kind, found, back = files.read(tmp_path / "a", "other", "test")
     assert (kind, found) == ("test", facts)
     assert list(back) == list(arrays)
     for name, array in arrays.items():
@@ -714,7 +714,7 @@ def test_any_arrays_and_facts_come_back(tmp_path):
 def test_what_could_not_be_read_is_not_written(arrays, facts, error, tmp_path):
     """It is refused before a file is touched."""
     with pytest.raises(error):
-        storage.write(tmp_path / "a", "test", arrays, facts)
+        files.write(tmp_path / "a", "test", arrays, facts)
     assert os.listdir(tmp_path) == []
 
 

@@ -8,9 +8,10 @@ import pytest
 from test_interrupts import CtrlC, bits, each_class, each_dtype, samples, whole_mini_batches
 from twins import poison
 
-from fastbp import _threads, network, network2
+from fastbp import network, network2
 from fastbp._dispatch import core
 from fastbp.functions import COSTS
+from fastbp.training import threads
 
 pytestmark = pytest.mark.skipif(not core.TEAMS, reason="this build computes with one thread")
 
@@ -53,7 +54,7 @@ class Door:
         position, entries = 0, 0
         while position < self.n:
             now, before = parts[entries % len(parts)], position
-            position = _threads.enter(now, core.train, *self.arguments(now, position, seconds))
+            position = threads.enter(now, core.train, *self.arguments(now, position, seconds))
             assert position > before
             entries += 1
         return self.params.tobytes(), entries
@@ -96,12 +97,12 @@ def test_the_bits_do_not_depend_on_when_the_number_changes(dtype):
 @pytest.fixture
 def started(monkeypatch):
     """Return the list of threads that have been started, on a machine of two processors."""
-    threads, start = [], threading.Thread.start
-    monkeypatch.setattr(_threads, "processors", lambda: 2)
+    begun, start = [], threading.Thread.start
+    monkeypatch.setattr(threads, "processors", lambda: 2)
     monkeypatch.setattr(
-        threading.Thread, "start", lambda thread: (threads.append(thread), start(thread))
+        threading.Thread, "start", lambda thread: (begun.append(thread), start(thread))
     )
-    return threads
+    return begun
 
 
 @each_class
@@ -124,7 +125,7 @@ def test_small_work_starts_no_thread(started, module, monkeypatch):
     net = module.Network([784, 100, 10], random_state=1)
     net.SGD(samples(100, 784, 10), 2, 10, 0.1, verbose=False, n_threads=8)
     assert started == []
-    monkeypatch.setattr(_threads, "processors", lambda: 1)
+    monkeypatch.setattr(threads, "processors", lambda: 1)
     net = module.Network(LARGE, random_state=1)
     net.SGD(samples(200, LARGE[0], 10), 1, BATCH, 0.1, verbose=False, n_threads=2)
     assert started == []
@@ -132,16 +133,16 @@ def test_small_work_starts_no_thread(started, module, monkeypatch):
 
 def test_never_more_threads_than_asked_for_or_processors(monkeypatch):
     """The number is bounded by ``n_threads``, by the processors and by the work."""
-    monkeypatch.setattr(_threads, "processors", lambda: 4)
-    assert [_threads.Pace(n).most(1e12, 8) for n in (1, 2, 3, 4, 5, 2**70)] == [1, 2, 3, 4, 4, 4]
-    assert _threads.Pace(4).most(0.0, 8) == 1
-    assert 1 <= _threads.processors() <= 4
+    monkeypatch.setattr(threads, "processors", lambda: 4)
+    assert [threads.Pace(n).most(1e12, 8) for n in (1, 2, 3, 4, 5, 2**70)] == [1, 2, 3, 4, 4, 4]
+    assert threads.Pace(4).most(0.0, 8) == 1
+    assert 1 <= threads.processors() <= 4
 
 
 def test_the_faster_number_is_used_and_the_other_tried_again():
     """One thread where two are slower, as another program has the processor; two if it ends."""
     for faster, slower in ((1, 2), (2, 1)):
-        pace, used = _threads.Pace(2), {1: 0.0, 2: 0.0}
+        pace, used = threads.Pace(2), {1: 0.0, 2: 0.0}
         for _ in range(100):
             parts, share = pace.next(2)
             used[parts] += share
@@ -199,7 +200,7 @@ def test_those_who_wait_for_one_that_never_comes_return(absent, parts):
         return reached[-1]
 
     with pytest.raises(LateError):
-        _threads.enter(parts, train, *door.arguments(parts))
+        threads.enter(parts, train, *door.arguments(parts))
     assert reached == [0] * (parts - 1)
     assert threading.enumerate() == before
     assert door.params.tobytes() == params
@@ -220,7 +221,7 @@ def test_what_a_team_reads_stays_in_its_place(parts):
                 refused.append(error)
         return core.train(*arguments)
 
-    assert _threads.enter(parts, train, *door.arguments(parts)) == 500
+    assert threads.enter(parts, train, *door.arguments(parts)) == 500
     assert len(refused) == 1
     assert np.isfinite(door.params).all()
 
@@ -244,7 +245,7 @@ def test_where_threads_cannot_be_had_one_does_the_work(start, monkeypatch):
     nets = [network.Network(LARGE, random_state=1) for _ in range(2)]
     data, before = samples(1000, 64, 10), threading.enumerate()
     nets[0].SGD(data, 1, BATCH, 0.1, verbose=False)
-    monkeypatch.setattr(_threads, "_PATIENCE", 0.05)
+    monkeypatch.setattr(threads, "_PATIENCE", 0.05)
     monkeypatch.setattr(threading.Thread, "start", start)
     nets[1].SGD(data, 1, BATCH, 0.1, verbose=False, n_threads=2)
     assert bits(nets[0]) == bits(nets[1])
@@ -254,9 +255,9 @@ def test_where_threads_cannot_be_had_one_does_the_work(start, monkeypatch):
 @each_class
 def test_an_exception_between_two_starts_leaves_the_network_as_it_was(module, monkeypatch):
     """Ctrl-C amid the starts: those started end."""
-    monkeypatch.setattr(_threads, "processors", lambda: 3)
+    monkeypatch.setattr(threads, "processors", lambda: 3)
     net = module.Network(LARGE, random_state=1)
-    before, threads, start = bits(net), threading.enumerate(), threading.Thread.start
+    before, running, start = bits(net), threading.enumerate(), threading.Thread.start
     count = 0
 
     def fail(thread):
@@ -267,12 +268,12 @@ def test_an_exception_between_two_starts_leaves_the_network_as_it_was(module, mo
         start(thread)
 
     data = samples(200, 64, 10)
-    monkeypatch.setattr(_threads, "_WORK", 1e7)
+    monkeypatch.setattr(threads, "_WORK", 1e7)
     monkeypatch.setattr(threading.Thread, "start", fail)
     with pytest.raises(KeyboardInterrupt):
         net.SGD(data, 1, BATCH, 0.1, n_threads=3)
     assert count == 2
-    assert threading.enumerate() == threads
+    assert threading.enumerate() == running
     assert bits(net) == before
 
 

@@ -20,8 +20,9 @@ from test_bad_input import SIZES, trained_elsewhere
 from test_interrupts import bits, each_class, each_dtype, samples, update
 
 import fastbp
-from fastbp import _model, _threads, gradients, network, network2
+from fastbp import _network, gradients, network, network2
 from fastbp._dispatch import core
+from fastbp.training import threads
 
 N = 40
 PATIENCE = 60.0  # seconds; that something ends at all
@@ -70,7 +71,7 @@ def test_an_exception_at_any_moment_frees_the_network(module):
 
         def step(frame, event, argument):
             nonlocal ran
-            if frame.f_code.co_filename != _model.__file__:
+            if frame.f_code.co_filename != _network.__file__:
                 return None
             frame.f_trace_opcodes = True
             if event == "opcode" and frame.f_lasti in handled(frame.f_code):
@@ -104,15 +105,15 @@ def test_an_exception_at_any_moment_frees_the_network(module):
 def test_a_guard_goes_with_its_network(module):
     """A network that nobody has any more leaves nothing behind, also where it refers to itself."""
     gc.collect()
-    before = len(_model._GUARDS)
+    before = len(_network._GUARDS)
     for _ in range(3):
         net = module.Network(SIZES, random_state=1)
         net.itself = net
         update(net, samples(N, 3, 2), 0.5, N)
-    assert len(_model._GUARDS) > before
+    assert len(_network._GUARDS) > before
     del net
     gc.collect()
-    assert len(_model._GUARDS) == before
+    assert len(_network._GUARDS) == before
 
 
 @functools.cache
@@ -286,7 +287,7 @@ def test_a_forked_child_trains(held, module, monkeypatch):
 
     The child has but one of its parent's threads, and nobody who would give back a guard.
     """
-    monkeypatch.setattr(_threads, "processors", lambda: 2)
+    monkeypatch.setattr(threads, "processors", lambda: 2)
     large, batch = [64, 512, 512, 10], 128  # worth two threads
     net = module.Network(large, random_state=1)
     data = samples(1000, 64, 10)
@@ -326,11 +327,12 @@ PROGRAM = """
 import hashlib, random, sys
 import numpy as np
 import fastbp
-from fastbp import _threads, network, network2
+from fastbp import network, network2
+from fastbp.training import threads
 sys.path.insert(0, sys.argv[2])
 from test_threads_contract import seeded_runs
-_threads.processors = lambda: 8
-_threads._WORK = 1e6
+threads.processors = lambda: 8
+threads._WORK = 1e6
 print(seeded_runs(int(sys.argv[1])))
 """
 
@@ -358,8 +360,8 @@ def seeded_runs(n_threads):
 @pytest.mark.skipif(not core.TEAMS, reason="this build computes with one thread")
 def test_a_seed_has_the_same_bits_in_every_process_and_with_any_number_of_threads(monkeypatch):
     """1, 2, 3 and 7 threads, each in a process of its own, and twice in this one."""
-    monkeypatch.setattr(_threads, "_WORK", 1e6)
-    monkeypatch.setattr(_threads, "processors", lambda: 8)
+    monkeypatch.setattr(threads, "_WORK", 1e6)
+    monkeypatch.setattr(threads, "processors", lambda: 8)
     here = seeded_runs(1)
     assert seeded_runs(3) == here
     for n_threads in (1, 2, 3, 7):

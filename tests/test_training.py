@@ -16,6 +16,7 @@ import fastbp
 from fastbp import Dataset, gradients, network2, optimizers, schedules
 from fastbp.functions import ACTIVATIONS, COSTS, HIDDEN, OUTPUTS
 from fastbp.reference import functions as reference
+from fastbp.training import loop
 
 CLASSES = {
     "quadratic": network2.QuadraticCost,
@@ -374,8 +375,8 @@ BATCHES = {
 @pytest.mark.parametrize("penalties", [(0.0, 0.2, 0.0), (0.05, 0.0, 2.0)], ids=["l2", "l1, alpha"])
 def test_the_penalty_of_mini_batches(penalties, name, n, batch, dtype, monkeypatch):
     """It is that of the weights before each step, whatever the batch; threads change no bit."""
-    monkeypatch.setattr("fastbp._threads._WORK", 1.0)
-    monkeypatch.setattr("fastbp.training._SECONDS", 0.0)
+    monkeypatch.setattr("fastbp.training.threads._WORK", 1.0)
+    monkeypatch.setattr("fastbp.training.loop._SECONDS", 0.0)
     sizes, weights = [4, 6, 3], np.random.default_rng(0).uniform(0.1, 2, n)
     if name == "adamw":  # its decay is no part of the cost
         penalties, name = (penalties[0], 0.0, 0.0), optimizers.AdamW(weight_decay=0.5)
@@ -624,15 +625,14 @@ def test_dropout_is_a_gradient_through_the_kept(dtype):
 
 def test_dropout_does_not_depend_on_threads_or_pauses(monkeypatch):
     """The same bits with one thread and with two, and where each look at the clock returns."""
-    from fastbp import training
 
     data = data_of([30, 3], 400)
     options = {"dropout": 0.4, "mini_batch_size": 150, "optimizer": "adam", "epochs": 2}
     whole, _ = trained(data, **options)
-    monkeypatch.setattr(training, "_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_SECONDS", 0.0)
     paused, _ = trained(data, **options)
     assert (whole == paused).all()
-    monkeypatch.setattr("fastbp._threads._WORK", 1.0)
+    monkeypatch.setattr("fastbp.training.threads._WORK", 1.0)
     shared, _ = trained(data, n_threads=2, **options)
     assert (whole == shared).all()
 
@@ -1061,8 +1061,8 @@ def test_a_network_with_parts_of_ones_own_is_refused():
 ])  # fmt: skip
 def test_divergence_is_an_error_and_rolled_back(options, monkeypatch):
     """Steps that explode raise, and the network is that before the mini-batch that exploded."""
-    monkeypatch.setattr("fastbp._threads._WORK", 1.0)
-    monkeypatch.setattr("fastbp._threads.processors", lambda: 2)
+    monkeypatch.setattr("fastbp.training.threads._WORK", 1.0)
+    monkeypatch.setattr("fastbp.training.threads.processors", lambda: 2)
     kinds = {"momentum": optimizers.SGD(eta=1e6, momentum=0.5), "adam": optimizers.Adam(eta=1e307)}
     optimizer = kinds.get(options.get("optimizer"), optimizers.SGD(eta=1e6))
     net = network_of([4, 6, 3], "relu", "linear", "quadratic")

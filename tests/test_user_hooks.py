@@ -571,9 +571,9 @@ def watched(name, monkeypatch):
                 patch.setattr(module, "core", Watched(after))
 
     with monkeypatch.context() as patch:
-        patch.setattr("fastbp.training._SECONDS", 0.0)
-        patch.setattr("fastbp._threads._WORK", 1.0)
-        patch.setattr("fastbp._threads.processors", lambda: 2)
+        patch.setattr("fastbp.training.loop._SECONDS", 0.0)
+        patch.setattr("fastbp.training.threads._WORK", 1.0)
+        patch.setattr("fastbp.training.threads.processors", lambda: 2)
         if name not in MANY:
             patch.setattr("fastbp._checks._PIECE", 30)
             patch.setattr("fastbp.parameters._BLOCK_WORK", 400)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import Dataset, cli, network2, tables
+from fastbp import Dataset, cli, network2
+from fastbp.cli import tables
 
 
 def counted(net, factor=1 / 64):

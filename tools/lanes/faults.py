@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import network2, storage
+from fastbp import files, network2
 from lanes import corpus, memory
 
 KILLS, SHORT_KILLS = 200, 20
@@ -43,7 +43,7 @@ def save(path, i, hidden=40):
     if path.name == "checkpoint":
         net = network(i, hidden)
         keep = fastbp.Checkpoint(path)
-        keep.write({"i": i}, storage.layers(net.biases, net.weights))
+        keep.write({"i": i}, files.layers(net.biases, net.weights))
     else:
         network(i, hidden).save(path)
 
@@ -182,12 +182,12 @@ def killed(found, *arguments):
 
 def with_fault(k, fault, task):
     """Run the task with the fault in the k-th call that storage makes; return the calls."""
-    system, kept = System(k, fault), (storage.os, storage.FileIO)
-    storage.os, storage.FileIO = system, system.files()
+    system, kept = System(k, fault), (files.os, files.FileIO)
+    files.os, files.FileIO = system, system.files()
     try:
         task()
     finally:
-        storage.os, storage.FileIO = kept
+        files.os, files.FileIO = kept
     return system.calls
 
 
@@ -317,7 +317,7 @@ def interruption(path, k, there):
     descriptors = len(os.listdir("/dev/fd"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of a file that closed itself
-        behind_a_call = interrupted(k, lambda: storage.replace(path, new))
+        behind_a_call = interrupted(k, lambda: files.replace(path, new))
     leftover = [] if device else left_behind(path.parent)
     for temporary in leftover:
         os.unlink(path.parent / temporary)

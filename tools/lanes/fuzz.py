@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import cli, storage, tables
+from fastbp import cli, files
+from fastbp.cli import tables
 from lanes import corpus
 
 FLIPS, MUTANTS = 10_000, 100_000
@@ -100,8 +101,8 @@ def mutated_value(value, rng):
 
 def signed(blob):
     """Return a container with the digest that its bytes should have."""
-    start = 8 + len(storage._BEGIN)
-    if not blob[8:].startswith(storage._BEGIN) or len(blob) < start + 64:
+    start = 8 + len(files._BEGIN)
+    if not blob[8:].startswith(files._BEGIN) or len(blob) < start + 64:
         return blob
     blank = blob[:start] + b"0" * 64 + blob[start + 64 :]
     return blank[:start] + hashlib.sha256(blank).hexdigest().encode() + blank[start + 64 :]
@@ -165,7 +166,7 @@ def judge_container(path, blob):
         net = fastbp.load(path)
     except fastbp.FormatError:
         return REFUSED
-    kept = storage.layers(net.biases, net.weights)
+    kept = files.layers(net.biases, net.weights)
     tensors = independent(blob)
     if kept.keys() != tensors.keys():
         return f"holds {sorted(tensors)}, loaded {sorted(kept)}"
@@ -251,10 +252,10 @@ def judged(judge, path, blob):
 # -- the lane ------------------------------------------------------------------------------
 
 
-def judges(files):
+def judges(blobs):
     """Return (name, bytes, mutator, judge) of each file that fastbp writes."""
-    for path, blob in files.items():
-        container = storage.is_container(path)
+    for path, blob in blobs.items():
+        container = files.is_container(path)
         mutate = mutated_container if container else mutated_json
         judge = judge_container if container else judge_json
         judge = {"commandline": judge_commandline, "checkpoint": judge_checkpoint}.get(
@@ -263,9 +264,9 @@ def judges(files):
         yield path.name, blob, mutate, judge
 
 
-def flips(files, n, rng, folder):
+def flips(blobs, n, rng, folder):
     """Flip n bits, in each byte of each container one at least; yield (what, bytes, verdict)."""
-    cases = [case for case in judges(files) if storage.is_container(case[0])]
+    cases = [case for case in judges(blobs) if files.is_container(case[0])]
     bits = [(case, 8 * k + rng.randrange(8)) for case in cases for k in range(len(case[1]))]
     more = [(case, bit) for case in cases for bit in range(8 * len(case[1]))]
     rng.shuffle(more)
@@ -275,9 +276,9 @@ def flips(files, n, rng, folder):
         yield f"{name}, bit {bit}", changed, "accepted" if verdict == READ else verdict
 
 
-def mutants(files, readers, n, rng, folder):
+def mutants(blobs, readers, n, rng, folder):
     """Mutate n files, of each kind its share; yield (what, bytes, verdict)."""
-    cases = list(judges(files))
+    cases = list(judges(blobs))
     for path, read in readers.items():
         mutate = mutated_table if path.suffix == ".csv" else mutated_bytes
         cases.append((path.name, path.read_bytes(), mutate, judge_data(read)))
@@ -298,12 +299,12 @@ def run(options):
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder = Path(name)
         (folder / "corpus").mkdir()
-        files = {path: path.read_bytes() for path in corpus.write(folder / "corpus")}
+        blobs = {path: path.read_bytes() for path in corpus.write(folder / "corpus")}
         (folder / "data").mkdir()
         readers = corpus.write_data(folder / "data")
         for kind, cases in (
-            ("flipped bits", flips(files, n_flips, rng, folder)),
-            ("mutated files", mutants(files, readers, n_mutants, rng, folder)),
+            ("flipped bits", flips(blobs, n_flips, rng, folder)),
+            ("mutated files", mutants(blobs, readers, n_mutants, rng, folder)),
         ):
             counts = {REFUSED: 0, READ: 0}
             for what, blob, verdict in cases:
@@ -361,7 +362,7 @@ def main():
     path = Path(tempfile.mkdtemp(dir=MEMORY))
 
     def one(blob):
-        kinds = [(storage.SUFFIX, judge_container, signed(blob)), (".json", judge_json, blob)]
+        kinds = [(files.SUFFIX, judge_container, signed(blob)), (".json", judge_json, blob)]
         for suffix, judge, content in kinds:
             target = path / f"a{suffix}"
             target.write_bytes(content)

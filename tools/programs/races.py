@@ -6,8 +6,9 @@ import threading
 import numpy as np
 
 import fastbp
-from fastbp import _threads, network, network2
+from fastbp import network, network2
 from fastbp._dispatch import core
+from fastbp.training import threads
 
 SIZES, BATCH = [30, 40, 10], 25
 
@@ -101,10 +102,10 @@ def two_writers():
 
 def team():
     """Two, three and seven threads on one mini-batch; also where pauses split it."""
-    _threads.processors = lambda: 8
-    _threads._WORK = 1e5
-    entered, enter = set(), _threads.enter
-    _threads.enter = lambda parts, *rest: (entered.add(parts), enter(parts, *rest))[1]
+    threads.processors = lambda: 8
+    threads._WORK = 1e5
+    entered, enter = set(), threads.enter
+    threads.enter = lambda parts, *rest: (entered.add(parts), enter(parts, *rest))[1]
     data = samples(1000)
     for n_threads in (2, 3, 7):
         for dtype in (np.float32, np.float64):
@@ -130,7 +131,7 @@ def team_aborted():
 
     for _ in range(20):
         try:
-            _threads.enter(
+            threads.enter(
                 2,
                 train,
                 block,

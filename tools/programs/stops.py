@@ -11,7 +11,8 @@ import time
 import numpy as np
 
 import fastbp
-from fastbp import network, network2, training
+from fastbp import network, network2
+from fastbp.training import loop
 
 SIZES, SIZE, ETA, N = [30, 100, 10], 10, 0.1, 800_000  # an epoch takes about a second
 
@@ -100,13 +101,13 @@ def delays(busy, n, seed):
 
 def cost(busy, n):
     """Return the time of epochs that look for signals over that of epochs that never do."""
-    data, ratios, shipped = samples(N, SIZES), [], training._SECONDS
+    data, ratios, shipped = samples(N, SIZES), [], loop._SECONDS
     net = network2.Network(SIZES, random_state=1)
     with Beside(busy):
         for i in range(n + 1):
             spent = {}
             for seconds in (shipped, 1e9) if i % 2 else (1e9, shipped):
-                training._SECONDS = seconds
+                loop._SECONDS = seconds
                 start = time.perf_counter()
                 net.SGD(data, 1, SIZE, ETA, shuffle=False, verbose=False)
                 spent[seconds] = time.perf_counter() - start

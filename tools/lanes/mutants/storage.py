@@ -1,10 +1,10 @@
 """Bugs of what is written to files, and read from them."""
 
-STORAGE = "fastbp/storage.py"
-TABLES = "fastbp/tables.py"
+STORAGE = "fastbp/files.py"
+TABLES = "fastbp/cli/tables.py"
 PICKLES = "fastbp/pickles.py"
 DATASETS = "fastbp/datasets.py"
-CLI = "fastbp/cli.py"
+CLI = "fastbp/cli/__init__.py"
 
 BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "the digest is not looked at": (
@@ -53,15 +53,15 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         [("    if number >= 2**64:\n", "    if False:\n")],
     ),
     "mean squares may be negative": (
-        "fastbp/checkpoint.py",
+        "fastbp/training/checkpoint.py",
         [("if not all((array >= 0).all() for", "if not all((array > -1).all() or True for")],
     ),
     "moments may be infinite": (
-        "fastbp/checkpoint.py",
+        "fastbp/training/checkpoint.py",
         [("(layers if i < blocks - squares else mean_squares)", "mean_squares")],
     ),
     "a large seed is cut": (
-        "fastbp/fitting.py",
+        "fastbp/training/train.py",
         [("return seed if seed < 2**64 else int", "return seed % 2**64 if True else int")],
     ),
     "any version is read": (STORAGE, [("if version != str(VERSION):", "if version is None:")]),

@@ -2,7 +2,7 @@
 
 BUGS = {
     "no commit after an epoch": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "                net._publish(layout, block)\n",
@@ -11,7 +11,7 @@ BUGS = {
         ],
     ),
     "a commit only where nothing failed": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "            try:\n                descend(",
@@ -23,21 +23,21 @@ BUGS = {
             ),
         ],
     ),
-    "records: where nothing is shuffled": ("fastbp/training.py", [("deck.shuffles and ", "")]),
+    "records: where nothing is shuffled": ("fastbp/training/loop.py", [("deck.shuffles and ", "")]),
     "records: of new samples in each epoch": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("not self._made_of and deck", "deck")],
     ),
     "records: of doubles for a network of floats": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("= again and as_they_are,", "= again,")],
     ),
     "records: nobody reads them": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("                    compressed=fitted.compressed,\n", "")],
     ),
     "records: also where the steps are a user's own": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "fitted.fit(deck, layout)\n    for epoch",
@@ -46,28 +46,31 @@ BUGS = {
         ],
     ),
     "records: for a few epochs": (
-        "fastbp/training.py",
-        [("self._epochs >= records.LEAST_EPOCHS", "True")],
+        "fastbp/training/loop.py",
+        [("self._epochs >= packing.LEAST_EPOCHS", "True")],
     ),
     "records: of inputs that are not 0": (
-        "fastbp/records.py",
+        "fastbp/training/packing.py",
         [("< stop - start:\n            return NONE", "< stop - start:\n            break")],
     ),
     "records: what is left over is kept": (
-        "fastbp/records.py",
+        "fastbp/training/packing.py",
         [("    records.records.resize(", "    (lambda *_, **__: None)(")],
     ),
-    "records: no line behind the last": ("fastbp/records.py", [(" + core.ALIGNMENT, ", ", ")]),
+    "records: no line behind the last": (
+        "fastbp/training/packing.py",
+        [(" + core.ALIGNMENT, ", ", ")],
+    ),
     "records: no memory is an error": (
-        "fastbp/records.py",
+        "fastbp/training/packing.py",
         [("except MemoryError:", "except EOFError:")],
     ),
     "no rollback": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("            if not finite:\n                block[:] = good\n", "            pass\n")],
     ),
     "a rollback also where all is finite": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "            if not finite:\n                block",
@@ -76,7 +79,7 @@ BUGS = {
         ],
     ),
     "divergence is not looked for": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "                if not _checks.all_finite(block):\n                    k = replay()",
@@ -85,35 +88,35 @@ BUGS = {
         ],
     ),
     "the replay begins where the look was, not its mini-batch": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("begin = good_at - good_at % size", "begin = good_at")],
     ),
     "the replay keeps the state after the bad step": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("            good[:] = block\n            reached: int", "            reached: int")],
     ),
     "the replay goes on with later moments": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("            carried[:] = good_carried\n", "            pass\n")],
     ),
     "the moments at a look are not kept": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("                    good_carried[:] = carried\n", "                    pass\n")],
     ),
     "the parameters at a look are not kept": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("                good[:], good_at = block, position\n", "")],
     ),
     "no epoch is shuffled": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("        deck.shuffle()\n", "        pass\n")],
     ),
     "the last epoch is left out": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("    for epoch in epochs:\n", "    for epoch in list(epochs)[:-1]:\n")],
     ),
     "nobody can end a run": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "        if after_epoch(epoch, reported):\n            break\n",
@@ -122,19 +125,19 @@ BUGS = {
         ],
     ),
     "new samples of a shuffle are not taken": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("                deck = deck.anew()\n", "")],
     ),
     "samples are not fitted to a network that has changed": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("if self._made_of == (deck, layout):", "if self._made_of[:1] == (deck,):")],
     ),
     "an empty set trains": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("    if n == 0:\n", "    if False:\n")],
     ),
     "by hand: the last mini-batch is left out": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "range(0, len(cards), mini_batch_size)",
@@ -143,7 +146,7 @@ BUGS = {
         ],
     ),
     "by hand: a Dataset keeps its order": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "cards = [rows[i] for i in deck.order()]",
@@ -152,15 +155,15 @@ BUGS = {
         ],
     ),
     "the decay is that of the first step squared": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("decay=1 - rate * l2,", "decay=(1 - rate * l2) ** 2,")],
     ),
     "clipping is left out": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("    if max_norm == math.inf:\n", "    if True:\n")],
     ),
     "outputs of the last call alone": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [
             (
                 "for start in range(0, n, layout.rows_per_call)",
@@ -169,7 +172,7 @@ BUGS = {
         ],
     ),
     "a second writer is let in": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "            if got[0]:\n                return\n",
@@ -178,15 +181,15 @@ BUGS = {
         ],
     ),
     "the guard is not given back": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("            if any(got):\n                self.release()\n", "")],
     ),
     "a forked child has its parent's guard": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("    os.register_at_fork(after_in_child=_GUARDS.clear)\n", "    pass\n")],
     ),
     "biases and weights are published one after the other": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "            own.update(biases=biases, weights=weights)  # one step",
@@ -195,27 +198,27 @@ BUGS = {
         ],
     ),
     "a class's own weights are not set": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("        self.weights, self.biases = weights, biases\n", "        pass\n")],
     ),
     "what watches attributes is not told": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [(" and not _sets(cls):", ":")],
     ),
     "an old pickle has no weights": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [('if "_parameters" in state:', "if False:")],
     ),
     "a guard outlives its network": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("lambda _: _GUARDS.pop(key, None)", "lambda _: None")],
     ),
     "scaled weights are not scaled": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("np.sqrt(m) if scaled else 1.0", "1.0")],
     ),
     "biases and weights are read one after the other": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "        biases, weights = self._parameters\n",
@@ -224,7 +227,7 @@ BUGS = {
         ],
     ),
     "a cost of one state's outputs and another's weights": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("self._checked() if state is None else state", "self._checked()")],
     ),
     "a Gram matrix of two states": (
@@ -237,7 +240,7 @@ BUGS = {
         ],
     ),
     "drawn biases are published before the weights are": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "            self._commit(biases, weights)\n\n    def _initialize",
@@ -247,7 +250,7 @@ BUGS = {
         ],
     ),
     "weights are drawn before biases": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "            biases = [randn(n, 1).astype(self.dtype) for n in sizes[1:]]\n",
@@ -261,7 +264,7 @@ BUGS = {
         ],
     ),
     "a step is taken from parameters that are not finite": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "self._checked(finite=True)  # last: samples may run code",
@@ -270,11 +273,11 @@ BUGS = {
         ],
     ),
     "a small step is divided by one": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("COSTS[cost], -eta / n, True", "COSTS[cost], -eta, True")],
     ),
     "a user's gradient that is not finite is taken": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "        if not all(_checks.all_finite(a) for a in new_b + new_w):\n",
@@ -283,7 +286,7 @@ BUGS = {
         ],
     ),
     "a user's gradients are not summed": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "            sums.append(total + factor * nabla)",
@@ -292,15 +295,15 @@ BUGS = {
         ],
     ),
     "a user's gradients are not clipped": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("factor = max_norm / size if size > max_norm else 1.0", "factor = 1.0")],
     ),
     "a user's step decays its biases": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("new_b = _plus(biases, -step", "new_b = _plus([decay * b for b in biases], -step")],
     ),
     "a user's backprop is not called": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "            elif name in own or getattr(cls, name, None) is not self._methods[name]:\n                return True\n",
@@ -309,15 +312,15 @@ BUGS = {
         ],
     ),
     "feedforward of one column alone": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("        if a.shape[1] == 1:\n", "        if True:\n")],
     ),
     "the schedule is not followed": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [('eta = optimizer.eta * _checks.number(factor, "schedule(...)")', "eta = optimizer.eta")],
     ),
     "the best parameters are not put back": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [
             (
                 "            self.net._commit(*([a.copy() for a in part] for part in self.best))\n",
@@ -326,19 +329,19 @@ BUGS = {
         ],
     ),
     "the last parameters count as the best": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("if better and self.early", "if self.early")],
     ),
     "early stopping never stops": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("self.watch is not None and self.watch.over():", "False:")],
     ),
     "a callback cannot end the run": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("        if any(answer is True for answer in called):\n", "        if False:\n")],
     ),
     "class weights are ignored": (
-        "fastbp/fitting.py",
+        "fastbp/training/train.py",
         [
             (
                 "samples.scaled(layout.dtype, factors[classes], own)",
@@ -347,15 +350,15 @@ BUGS = {
         ],
     ),
     "every epoch draws dropout anew from the start": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("self.state.samples + epoch * n", "self.state.samples")],
     ),
     "every epoch counts updates from the start": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("self.state.updates + epoch * self._steps", "self.state.updates")],
     ),
     "the cost has no penalty": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("cost + objective.penalty(weights, self._steps)", "cost")],
     ),
     "a score that is NaN is the best": (
@@ -363,15 +366,15 @@ BUGS = {
         [("        if value > largest:", "        if not value <= largest:")],
     ),
     "no epoch is better than one whose score is NaN": (
-        "fastbp/history.py",
+        "fastbp/training/history.py",
         [("max(self._best, score)", "max(score, self._best)")],
     ),
     "the best parameters are what a callback makes of them": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("[b.copy() for b in biases], [w.copy() for w in weights]", "biases, weights")],
     ),
     "the estimator's best parameters are what a callback makes of them": (
-        "fastbp/_perceptron.py",
+        "fastbp/estimators/perceptron.py",
         [
             (
                 "[b.copy() for b in net.biases], [w.copy() for w in net.weights]",
@@ -380,11 +383,11 @@ BUGS = {
         ],
     ),
     "a quantity that was not counted at first has fewer values": (
-        "fastbp/history.py",
+        "fastbp/training/history.py",
         [("                series += [math.nan] * (before - len(series))\n", "")],
     ),
     "a handler's other network is written over": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [
             (
                 "        self._layout().refuse_other(layout)\n        self._commit(",
@@ -393,15 +396,15 @@ BUGS = {
         ],
     ),
     "an own property is set once an epoch": (
-        "fastbp/_model.py",
+        "fastbp/_network.py",
         [("return None if told else self", "return self")],
     ),
     "early stopping may begin in the midst of a run": (
-        "fastbp/checkpoint.py",
+        "fastbp/training/checkpoint.py",
         [('(name in before or name != "early_stopping")', 'name != "early_stopping"')],
     ),
     "the best epoch is the validation's, whatever is watched": (
-        "fastbp/history.py",
+        "fastbp/training/history.py",
         [("best(scores(self, self.monitor))", "best(scores(self))")],
     ),
     "weights of samples keep their unit": (
@@ -409,7 +412,7 @@ BUGS = {
         [("exponent = int(np.frexp(weights.max())[1]) - 1", "exponent = 0")],
     ),
     "weights of samples do not reach the core": (
-        "fastbp/training.py",
+        "fastbp/training/loop.py",
         [("core.Samples(X, Y, weights, *compressed)", "core.Samples(X, Y, None, *compressed)")],
     ),
     "weights of samples are the caller's own": (
@@ -423,15 +426,15 @@ BUGS = {
         ],
     ),
     "alpha keeps its unit where the weights lose theirs": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("objective.in_unit(objective.alpha)", "objective.alpha")],
     ),
     "clip_norm keeps its unit where the weights lose theirs": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("objective.in_unit(self.max_norm)", "self.max_norm")],
     ),
     "L-BFGS: alpha keeps its unit where the weights lose theirs": (
-        "fastbp/quasi_newton.py",
+        "fastbp/training/lbfgs.py",
         [("objective.in_unit(objective.alpha)", "objective.alpha")],
     ),
     "gradients: a sum keeps the unit that the weights have in the core": (
@@ -444,11 +447,11 @@ BUGS = {
         ],
     ),
     "estimators: a start without hidden layers is drawn as any other": (
-        "fastbp/_perceptron.py",
+        "fastbp/estimators/perceptron.py",
         [("given if isinstance(given, str) else (names or", "(names or")],
     ),
     "estimators: the split is stratified for several classes": (
-        "fastbp/estimators.py",
+        "fastbp/estimators/__init__.py",
         [
             (
                 "return Y > 0.5 if self.n_outputs_ == 1 else None",
@@ -457,11 +460,11 @@ BUGS = {
         ],
     ),
     "estimators: terms of the targets are averaged once": (
-        "fastbp/_perceptron.py",
+        "fastbp/estimators/perceptron.py",
         [("starts = np.arange(0, len(weights), self._batch)", "starts = np.array([0])")],
     ),
     "estimators: an adaptive rate is the first one times a factor": (
-        "fastbp/_perceptron.py",
+        "fastbp/estimators/perceptron.py",
         [
             (
                 "        for _ in range(round(-math.log(of._rate, 5))):\n            rate /= 5",
@@ -470,11 +473,11 @@ BUGS = {
         ],
     ),
     "L-BFGS without its penalty's slope": (
-        "fastbp/quasi_newton.py",
+        "fastbp/training/lbfgs.py",
         [("l1 * np.sign(decayed) + l2 * decayed", "l1 * np.sign(decayed)")],
     ),
     "L-BFGS commits what is not finite": (
-        "fastbp/quasi_newton.py",
+        "fastbp/training/lbfgs.py",
         [
             (
                 "        if not all(_checks.all_finite(a) for a in biases + w):\n",
@@ -483,7 +486,7 @@ BUGS = {
         ],
     ),
     "L-BFGS: a gradient at the parameters of the start": (
-        "fastbp/quasi_newton.py",
+        "fastbp/training/lbfgs.py",
         [
             (
                 "        layout.pack(biases, w, work.block)\n        cost, _ = objective.judge(work.block,",
@@ -492,35 +495,35 @@ BUGS = {
         ],
     ),
     "a run that goes on begins its moments anew": (
-        "fastbp/trainer.py",
+        "fastbp/training/trainer.py",
         [("            block[:] = layout.pack(", "            layout.pack(")],
     ),
     "a run goes on under other options": (
-        "fastbp/checkpoint.py",
+        "fastbp/training/checkpoint.py",
         [("            if before.get(name) != value and (", "            if False and (")],
     ),
     "a threshold of its own for one output": (
-        "fastbp/objective.py",
+        "fastbp/training/objective.py",
         [("right = (Z[:, 0] > threshold)", "right = (Z[:, 0] > 0.9)")],
     ),
     "rates of dropout may be 1": (
-        "fastbp/fitting.py",
+        "fastbp/training/train.py",
         [("        if rates[l + 1] >= 1:\n", "        if False:\n")],
     ),
     "a thread that fails is not noticed": (
-        "fastbp/_threads.py",
+        "fastbp/training/threads.py",
         [("    if failures:\n        raise failures[0]\n", "")],
     ),
     "every thread is the first": (
-        "fastbp/_threads.py",
+        "fastbp/training/threads.py",
         [("door(*arguments, team, part)", "door(*arguments, team, 0)")],
     ),
     "threads outlive the call": (
-        "fastbp/_threads.py",
+        "fastbp/training/threads.py",
         [("                thread.join()\n", "                pass\n")],
     ),
     "more threads than processors": (
-        "fastbp/_threads.py",
+        "fastbp/training/threads.py",
         [("min(self._n_threads, processors(), int(", "min(self._n_threads, int(")],
     ),
     "a shuffle of the user's is not seen": (

@@ -29,7 +29,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-from fastbp._perceptron import Perceptron
+from fastbp.estimators.perceptron import Perceptron
 from fastbp.samples import scaled
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

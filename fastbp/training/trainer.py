@@ -7,25 +7,28 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, optimizers, quasi_newton, training
+from fastbp import _checks, optimizers
 from fastbp._dispatch import core
-from fastbp._model import Model
-from fastbp.checkpoint import Checkpoint, Snapshot
 from fastbp.errors import text
-from fastbp.history import EarlyStopping, History, Watch
-from fastbp.objective import Blocks, Objective, Score
 from fastbp.optimizers import LBFGS, AdamW, Optimizer, State
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
 from fastbp.schedules import Schedule
 from fastbp.shuffling import Deck, Seeded, Shuffle
+from fastbp.training import lbfgs, loop
+from fastbp.training.checkpoint import Checkpoint, Snapshot
+from fastbp.training.history import EarlyStopping, History, Watch
+from fastbp.training.objective import Blocks, Objective, Score
 
-Callback = Callable[[Model, History], Any]
+if TYPE_CHECKING:
+    from fastbp._network import Model
+
+Callback = Callable[["Model", History], Any]
 
 
 @dataclass
@@ -62,7 +65,7 @@ class Trainer:
         if done and self._over():
             pass  # the file holds a run that has ended
         elif isinstance(self.optimizer, LBFGS):
-            converged = quasi_newton.minimize(
+            converged = lbfgs.minimize(
                 self.net, self.objective, self.optimizer, range(done, epochs), self._after_epoch
             )
             if converged and history.stopped == "epochs":
@@ -107,7 +110,7 @@ class Trainer:
         def after_epoch(epoch: int, reported: Any) -> bool:
             return self._after_epoch(eta, None if each is None else float(each.mean()))
 
-        training.run(
+        loop.run(
             self.net,
             deck,
             epochs=epochs,

@@ -6,22 +6,24 @@ import importlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp import _checks, optimizers, samples, schedules
-from fastbp._model import Model
-from fastbp.checkpoint import Checkpoint
 from fastbp.errors import shown, text
-from fastbp.history import EarlyStopping, History
-from fastbp.objective import Objective, Score
 from fastbp.optimizers import LBFGS, Optimizer, State
 from fastbp.parameters import Layout
 from fastbp.schedules import Schedule
 from fastbp.shuffling import Shuffle
-from fastbp.trainer import Callback, Trainer
+from fastbp.training.checkpoint import Checkpoint
+from fastbp.training.history import EarlyStopping, History
+from fastbp.training.objective import Objective, Score
+from fastbp.training.trainer import Callback, Trainer
+
+if TYPE_CHECKING:
+    from fastbp._network import Model
 
 
 def train(

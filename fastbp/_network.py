@@ -16,11 +16,12 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp import _checks, parameters, samples, shuffling, storage, training
+from fastbp import _checks, files, parameters, samples, shuffling
 from fastbp._dispatch import core
 from fastbp.errors import FormatError, shown, text
 from fastbp.functions import COSTS, NUMPY, Activation
 from fastbp.samples import Dataset
+from fastbp.training import loop
 
 Arrays = list[NDArray[Any]]
 State = tuple[parameters.Layout, Arrays, Arrays]
@@ -210,16 +211,16 @@ class Model:
 
     # -- files -----------------------------------------------------------------------
 
-    def _write(self, filename: storage.Path, kind: str, facts: storage.Facts) -> None:
+    def _write(self, filename: files.Path, kind: str, facts: files.Facts) -> None:
         """Write the network as a container."""
         _, biases, weights = self._checked(finite=True)
-        storage.write(filename, kind, storage.layers(biases, weights), facts)
+        files.write(filename, kind, files.layers(biases, weights), facts)
 
     @classmethod
     def _of(
         cls,
         where: str,
-        arrays: storage.Arrays,
+        arrays: files.Arrays,
         activations: Callable[[int], tuple[str, ...] | None] = lambda n_layers: None,
         dtype: DTypeLike | None = None,
     ) -> Self:
@@ -228,7 +229,7 @@ class Model:
         ``activations`` tells them for so many layers.
         """
         try:
-            biases, weights = storage.pop_layers(arrays, len(arrays) // 2)
+            biases, weights = files.pop_layers(arrays, len(arrays) // 2)
             if arrays or not weights:
                 raise ValueError(text("arrays", "weights and biases of layers", sorted(arrays)[:3]))
             if any(array.dtype != weights[0].dtype for array in (*biases, *weights)):
@@ -349,7 +350,7 @@ class Model:
         """
         layout, biases, weights = self._checked() if state is None else state
         block = layout.pack(biases, weights)
-        return training.outputs(layout.weighted() if weighted else layout, block, X)
+        return loop.outputs(layout.weighted() if weighted else layout, block, X)
 
     def _count(self, data: Any, where: str, *, y: Literal["columns", "labels"]) -> int:
         """Return how many samples of ``data`` are classified rightly."""
@@ -475,7 +476,7 @@ class Model:
             if self._small_step(layout, (biases, weights), pairs, eta, decay, cost):
                 return
         block = layout.pack(biases, weights)
-        training.descend(
+        loop.descend(
             layout,
             block,
             data.X,
@@ -485,7 +486,7 @@ class Model:
             cost=cost,
             eta=eta,
             decay=decay,
-            options=training.clipping(max_norm),
+            options=loop.clipping(max_norm),
         )
         self._publish(layout, block)
 
@@ -532,7 +533,7 @@ class Model:
             new_w = _plus([decay * w for w in weights], -step, sum_w, "backprop(...)[1]")
             new_b, new_w = ([a.astype(self.dtype) for a in arrays] for arrays in (new_b, new_w))
         if not all(_checks.all_finite(a) for a in new_b + new_w):
-            raise training.diverged(None, 0, eta, training.advice(decay))
+            raise loop.diverged(None, 0, eta, loop.advice(decay))
         self._commit(*layout.check(new_b, new_w))
 
     def _shuffle(

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, samples, training
+from fastbp import _checks, samples
 from fastbp.functions import NUMPY, costs
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
+from fastbp.training import loop
 
 Array = NDArray[Any]
 Blocks = list[Array]
@@ -63,7 +64,7 @@ class Objective:
     ) -> tuple[float, float | None]:
         """Return mean cost, and score or accuracy, of any data; None of what has no classes."""
         layout = self.layout
-        Z = training.outputs(layout.weighted(), block, data.X)
+        Z = loop.outputs(layout.weighted(), block, data.X)
         Y = samples.targets(data, layout.sizes[-1], _checks.FLOAT64)
         with np.errstate(over="ignore", invalid="ignore"):  # a cost may be infinite
             each = costs(self.cost, layout.activations[-1], Z.astype(np.float64, copy=False), Y)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, NoReturn
 
+from fastbp.cli.tables import InputError, is_number
 from fastbp.errors import shown
-from fastbp.tables import InputError, is_number
 
 COSTS = {"cross-entropy": "CrossEntropyCost", "quadratic": "QuadraticCost"}
 DTYPES = ("float64", "float32")

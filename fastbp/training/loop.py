@@ -8,13 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, _threads, records, samples
+from fastbp import _checks, samples
 from fastbp._dispatch import core
 from fastbp.errors import DivergenceError, text
 from fastbp.functions import COSTS
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
 from fastbp.shuffling import Deck, Seeded
+from fastbp.training import packing, threads
 
 Arrays = list[NDArray[Any]]
 
@@ -64,7 +65,7 @@ def run(
     those of the samples' costs.
     """
     n, fitted = len(deck.dealt), _Fitted(check_finite, len(epochs))
-    pace = _threads.Pace(n_threads)
+    pace = threads.Pace(n_threads)
     if n == 0:
         raise ValueError(text("training_data", "at least one sample", "none"))
     layout, _, _ = net._checked(finite=True)
@@ -143,15 +144,15 @@ class _Fitted:
         )
         self.targets = samples.targets(self.data, layout.sizes[-1], layout.dtype)
         # Not for new samples: a shuffle that has put them in may do so in every epoch.
-        again = not self._made_of and deck.shuffles and self._epochs >= records.LEAST_EPOCHS
+        again = not self._made_of and deck.shuffles and self._epochs >= packing.LEAST_EPOCHS
         as_they_are = self.data.X.itemsize <= layout.itemsize  # else they are cut and rounded
-        self._worth_it, self.compressed = again and as_they_are, records.NONE
+        self._worth_it, self.compressed = again and as_they_are, packing.NONE
         self._made_of = (deck, layout)
 
     def compress(self) -> None:
         """Write records of the samples, if they are to be read again and again."""
         if self._worth_it:
-            self._worth_it, self.compressed = False, records.of(self.data.X)
+            self._worth_it, self.compressed = False, packing.of(self.data.X)
 
 
 def _by_hand(
@@ -188,12 +189,12 @@ def descend(
     eta: float,
     decay: float,
     epoch: int | None = None,
-    pace: _threads.Pace = _threads.ALONE,
+    pace: threads.Pace = threads.ALONE,
     options: Any = None,
     carried: NDArray[Any] | None = None,
     buffers: int = 2,
     weights: NDArray[Any] | None = None,
-    compressed: Any = records.NONE,
+    compressed: Any = packing.NONE,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
@@ -218,7 +219,7 @@ def descend(
     seconds = max(_SECONDS - 4 * look_seconds, _SECONDS / 10)
 
     def take(order: NDArray[np.intp], position: int, seconds: float, parts: int) -> int | None:
-        return _threads.enter(
+        return threads.enter(
             parts, core.train,
             block, grads, layout.layers, *workspace, core.Samples(X, Y, weights, *compressed),
             order, position, size, COSTS[cost], eta, decay, seconds, options,

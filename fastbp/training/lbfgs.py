@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, training
+from fastbp import _checks
 from fastbp._dispatch import core
-from fastbp._model import Model
 from fastbp.gradients.work import Work
-from fastbp.objective import Blocks, Objective
 from fastbp.optimizers import LBFGS
+from fastbp.training import loop
+from fastbp.training.objective import Blocks, Objective
+
+if TYPE_CHECKING:
+    from fastbp._network import Model
 
 # What to try where it diverges: it finds its own steps.
 _SCALE = "try l2, or data scaled to numbers near 1"
@@ -43,7 +46,7 @@ def minimize(
         with np.errstate(over="ignore"):  # beyond float32 is infinite
             biases, w = ([a.astype(net.dtype) for a in part] for part in layout.split(theta))
         if not all(_checks.all_finite(a) for a in biases + w):
-            raise training.diverged(epoch, 0, 1.0, _SCALE)
+            raise loop.diverged(epoch, 0, 1.0, _SCALE)
         return biases, w
 
     def function(theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import _checks, storage
+from fastbp import _checks, files
 from fastbp.errors import FormatError, shown, text
-from fastbp.history import KEYS, History
 from fastbp.parameters import Layout
+from fastbp.training.history import KEYS, History
 
 Layers = tuple[list[NDArray[Any]], list[NDArray[Any]]]  # biases and weights
-State = tuple[storage.Facts, storage.Arrays]
+State = tuple[files.Facts, files.Arrays]
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Checkpoint:
     def __post_init__(self) -> None:
         _checks.integer(self.every, "Checkpoint.every", 1)
 
-    def write(self, facts: storage.Facts, arrays: storage.Arrays) -> None:
+    def write(self, facts: files.Facts, arrays: files.Arrays) -> None:
         """Replace the file, at once: who reads it finds the old state or the new one."""
-        storage.write(self.path, "checkpoint", arrays, facts)
+        files.write(self.path, "checkpoint", arrays, facts)
 
     def read(self) -> State | None:
         """Return the state in the file; None if there is no file."""
         if not os.path.exists(self.path):
             return None
-        _, facts, arrays = storage.read(self.path, "checkpoint")
+        _, facts, arrays = files.read(self.path, "checkpoint")
         return facts, arrays
 
 
@@ -58,13 +58,13 @@ class Snapshot:
     moments: list[Layers]  # the optimizer's memory
     best: Layers | None
 
-    def stored(self, run: storage.Facts) -> State:
+    def stored(self, run: files.Facts) -> State:
         """Return facts and arrays; ``run`` is what must be the same when it goes on."""
-        arrays = storage.layers(*self.parameters)
+        arrays = files.layers(*self.parameters)
         for i, moments in enumerate(self.moments):
-            arrays |= storage.layers(*moments, f"moments.{i}.")
+            arrays |= files.layers(*moments, f"moments.{i}.")
         if self.best is not None:
-            arrays |= storage.layers(*self.best, "best.")
+            arrays |= files.layers(*self.best, "best.")
         others = {}
         for key, values in self.history.items():
             numbers = isinstance(values, list) and all(isinstance(v, Real) for v in values)
@@ -77,7 +77,7 @@ class Snapshot:
 
     @classmethod
     def restored(
-        cls, where: str, found: State, run: storage.Facts, layout: Layout, blocks: int, squares: int
+        cls, where: str, found: State, run: files.Facts, layout: Layout, blocks: int, squares: int
     ) -> Snapshot:
         """Return what was ``found`` of a run; all of it is looked at, and can be gone on with.
 
@@ -95,7 +95,7 @@ class Snapshot:
                 raise ValueError(text(where, expected, shown(value), "another path begins anew"))
 
         def layers(prefix: str = "", finite: bool = True) -> Layers:
-            parts = storage.pop_layers(arrays, len(layout.sizes) - 1, prefix)
+            parts = files.pop_layers(arrays, len(layout.sizes) - 1, prefix)
             return layout.check(*parts, finite=finite)
 
         def mean_squares(prefix: str) -> Layers:
@@ -122,7 +122,7 @@ class Snapshot:
         return snapshot
 
 
-def _history(arrays: storage.Arrays, others: Any, stopped: Any) -> History:
+def _history(arrays: files.Arrays, others: Any, stopped: Any) -> History:
     """Take the history out of a checkpoint."""
     if not isinstance(others, dict) or not isinstance(stopped, str):
         raise ValueError(text("history", "lists by name", type(others).__name__))

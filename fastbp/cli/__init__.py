@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp import network2, options, shuffling, storage, tables, training
+from fastbp import files, network2, shuffling
 from fastbp._dispatch import kernel_info
+from fastbp.cli import options, tables
+from fastbp.cli.tables import Encoding, InputError, Table
 from fastbp.datasets import load_digits, load_mnist, search
 from fastbp.errors import DivergenceError, shown, text
 from fastbp.samples import Dataset, pairs
-from fastbp.tables import Encoding, InputError, Table
+from fastbp.training import loop
 
 # How far a last-place change of the starting weights may grow in a stable training. On
 # the digits it reaches 4e-14 (float64) and 2e-5 (float32) after 30 epochs up to eta 2,
@@ -320,7 +322,7 @@ def _descend(
 
     with net._writing():
         started = time.perf_counter()
-        training.run(
+        loop.run(
             net,
             shuffling.Deck(data, net._shuffle(True, lambda: random.shuffle)),
             epochs=range(args.epochs),
@@ -395,7 +397,7 @@ def _bar(epochs: int) -> Any:
 
 def _check_target(path: str) -> None:
     """Refuse a target that cannot be written, before the training rather than after it."""
-    if suffix := storage.other_format(path):
+    if suffix := files.other_format(path):
         hint = f"what is written is no {suffix} file"
         raise InputError(text("--save", "a name in .json or .safetensors", repr(path), hint))
     folder = os.path.dirname(os.path.realpath(path))
@@ -409,25 +411,25 @@ def _check_target(path: str) -> None:
 
 def _save(net: network2.Network, encoding: Encoding, path: str) -> None:
     """Write a container or the book's JSON, with the encoding; a failure leaves the old file."""
-    if storage.is_container(path):
+    if files.is_container(path):
         try:
             net._write(path, "network2", net._facts() | encoding.to_json())
         except ValueError as error:  # of too many features
             raise InputError(str(error)) from error
         return
     data = net._to_json() | encoding.to_json() | {"dtype": net.dtype.name}
-    storage.replace(path, [json.dumps(data).encode("utf-8")])
+    files.replace(path, [json.dumps(data).encode("utf-8")])
 
 
 def _load(path: str) -> tuple[network2.Network, Encoding]:
     """Read what ``_save``, or the book's ``save``, wrote."""
     expected = "a model that 'fastbp train --save' wrote"
     with tables.reading(path, expected, ValueError, RecursionError):
-        if storage.is_container(path):
-            _, data, arrays = storage.read(path, "network2")
+        if files.is_container(path):
+            _, data, arrays = files.read(path, "network2")
         else:
             try:
-                data = json.loads(storage.contents(path).decode("utf-8"))
+                data = json.loads(files.contents(path).decode("utf-8"))
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 hint = "the model comes first, then the data"
                 raise InputError(text(path, expected, "a file that is not JSON", hint)) from error
@@ -435,7 +437,7 @@ def _load(path: str) -> tuple[network2.Network, Encoding]:
     if dtype not in options.DTYPES:
         raise InputError(text(f"{path}: dtype", "float64 or float32", shown(dtype)))
     try:
-        if storage.is_container(path):
+        if files.is_container(path):
             net = network2.from_container(data, arrays, path)
         else:
             net = network2.from_json(data, path, dtype=dtype)

@@ -22,9 +22,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp import _checks, network2, optimizers
 from fastbp.errors import DivergenceError, shown, text
-from fastbp.fitting import train
-from fastbp.objective import Objective
 from fastbp.samples import Dataset, refuse_zeros, sample_weights, scaled
+from fastbp.training.objective import Objective
+from fastbp.training.train import train
 
 Array = NDArray[Any]
 
