@@ -301,7 +301,7 @@ class Model:
             return out
         if isinstance(a, Dataset):
             a = a[:]
-            samples.fit(a, layout.sizes, "a")
+            samples.check_shapes(a, layout.sizes, "a")
             return self._outputs(a.X)
         a = samples.inputs(a, layout.sizes[0], "a")
         if a.shape[1] == 1:
@@ -359,7 +359,7 @@ class Model:
             return 0
         data = samples.gate(data, self._sizes(), where, y=y)
         state = self._checked()
-        samples.fit(data, state[0].sizes, where)
+        samples.check_shapes(data, state[0].sizes, where)
         A = self._outputs(data.X, state=state)
         return int(np.count_nonzero(A.argmax(axis=1) == samples.classes(data)))
 
@@ -381,7 +381,7 @@ class Model:
     def _feedforward_with(self, a: Any) -> Any:
         layout, biases, weights = self._checked()
         if isinstance(a, Dataset):
-            samples.fit(a, layout.sizes, "a")
+            samples.check_shapes(a, layout.sizes, "a")
             return self._feedforward_with(a.X.T).T
         a = samples.inputs(a, layout.sizes[0], "a")
         for b, w, f in zip(biases, weights, self._functions(layout), strict=True):
@@ -468,7 +468,7 @@ class Model:
             return
         data = samples.gate(mini_batch, layout.sizes, "mini_batch", y="columns")
         layout, biases, weights = self._checked(finite=True)  # last: samples may run code
-        samples.fit(data, layout.sizes, "mini_batch")
+        samples.check_shapes(data, layout.sizes, "mini_batch")
         Y = samples.targets(data, layout.sizes[-1], layout.dtype)
         if plain and len(data) <= layout.block_rows:
             # The same sums as above: another form of the samples changes no bit.

@@ -464,7 +464,7 @@ class Network(Model):
             data = samples.gate(data, sizes, "data", y="labels" if convert else "columns")
             state = self._checked()  # one for outputs and weights, though another thread may train
             sizes, weights = state[0].sizes, state[2]
-            samples.fit(data, sizes, "data", targets=True)
+            samples.check_shapes(data, sizes, "data", targets=True)
             A = self._outputs(data.X, state=state).astype(np.float64, copy=False)
             Y = samples.targets(data, sizes[-1], _checks.FLOAT64)
             if fn in _SUMMING_FUNCTIONS:

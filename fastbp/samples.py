@@ -189,7 +189,7 @@ def gate(
         raise ValueError(text(where, "at least one sample", "none"))
     if isinstance(data, Dataset):
         rows = data._view()
-        fit(rows, sizes, where, targets=y == "columns")
+        check_shapes(rows, sizes, where, targets=y == "columns")
         if y == "labels" and not rows.has_labels:
             hint = "Dataset(X, labels) holds the classes themselves"
             expected = _label_range(n_out) + " for each sample"
@@ -200,6 +200,14 @@ def gate(
     if y == "labels":
         return Dataset._of(X, labels(ys, n_out, where))
     return Dataset._of(X, _columns(ys, n_out, "output", lambda i: f"{where}[{i}][1]", check_finite))
+
+
+def for_training(
+    data: Any, sizes: tuple[int, ...], dtype: np.dtype[Any], *, check_finite: bool
+) -> tuple[Dataset, NDArray[Any]]:
+    """Return training data, pairs or Dataset, checked, and its targets in the network's dtype."""
+    checked = gate(data, sizes, "training_data", y="columns", check_finite=check_finite)
+    return checked, targets(checked, sizes[-1], dtype)
 
 
 def dataset(data: Any, sizes: tuple[int, ...], where: str, *, targets: bool = True) -> Dataset:
@@ -274,7 +282,9 @@ def refuse_zeros(
         raise ValueError(text(where, f"a weight above 0 {of}", "0 for all", hint))
 
 
-def fit(data: Dataset, sizes: tuple[int, ...], where: str, *, targets: bool = False) -> None:
+def check_shapes(
+    data: Dataset, sizes: tuple[int, ...], where: str, *, targets: bool = False
+) -> None:
     """Refuse a Dataset whose inputs, labels or ``targets`` do not fit a network of these sizes."""
     X, Y = data.X, data.Y
     if X.ndim != 2 or Y.ndim not in (1, 2) or len(X) != len(Y):

@@ -172,14 +172,14 @@ def test_where_they_would_not_pay_there_are_none(data, told, why, written):
 def test_most_inputs_must_be_0_and_be_many(dtype, written, monkeypatch):
     """Records take a third of the memory of inputs at most, or nothing."""
     X = digits(dtype).X
-    made = packing.of(X)
+    made = packing.pack(X)
     assert made is not packing.NONE
-    assert made.starts[-1] + core.ALIGNMENT == made.records.size <= X.nbytes // packing.MOST
-    assert packing.of(digits(dtype, share=1).X) is packing.NONE
-    assert packing.of(digits(dtype).X[:, :63].copy()) is packing.NONE
-    assert packing.of(np.zeros((1, 70_000), dtype)) is packing.NONE
+    assert made.starts[-1] + core.ALIGNMENT == made.rows.size <= X.nbytes // packing.MOST
+    assert packing.pack(digits(dtype, share=1).X) is packing.NONE
+    assert packing.pack(digits(dtype).X[:, :63].copy()) is packing.NONE
+    assert packing.pack(np.zeros((1, 70_000), dtype)) is packing.NONE
     monkeypatch.setattr(packing, "LEAST_BYTES", X.nbytes + 1)
-    assert packing.of(X) is packing.NONE
+    assert packing.pack(X) is packing.NONE
 
 
 def test_they_are_what_the_core_reads(written, monkeypatch):
@@ -223,8 +223,8 @@ def test_where_there_is_no_room_for_them_training_goes_on(written, monkeypatch):
         raise MemoryError
 
     found = []
-    for made in (packing.Records, refuse):
-        monkeypatch.setattr(packing, "Records", made)
+    for made in (packing.PackedRows, refuse):
+        monkeypatch.setattr(packing, "PackedRows", made)
         random.seed(1)
         net = network.Network([130, 20, 10], random_state=0)
         RUNS["book"](net, digits())

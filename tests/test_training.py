@@ -13,7 +13,7 @@ from tolerances import COMPLEX_STEP, GRADIENT, RUNNING_COST, STEPS
 from twins import DTYPES, flat, norm_error
 
 import fastbp
-from fastbp import Dataset, gradients, network2, optimizers, schedules
+from fastbp import Dataset, gradients, network2, optimizers, samples, schedules
 from fastbp.functions import ACTIVATIONS, COSTS, HIDDEN, OUTPUTS
 from fastbp.reference import functions as reference
 from fastbp.training import loop
@@ -1099,3 +1099,15 @@ def test_one_output_is_right_on_its_side_of_a_half():
     Y = np.array([[1.0], [1.0], [0.0], [1.0], [0.0]])
     history = fastbp.train(net, (X, Y), epochs=1, optimizer=optimizers.SGD(eta=1e-9))
     assert history["accuracy"] == [0.8]
+
+
+@pytest.mark.parametrize("as_pairs", [False, True])
+def test_samples_pass_the_gate_once(as_pairs, monkeypatch):
+    """On their way from SGD to the core, whatever the number of epochs."""
+    data = data_of([4, 3], 20)
+    data = list(data) if as_pairs else data
+    visits = []
+    gate = samples.gate
+    monkeypatch.setattr(samples, "gate", lambda *a, **k: visits.append(a) or gate(*a, **k))
+    network_of([4, 6, 3], "sigmoid", "sigmoid", "quadratic").SGD(data, 3, 5, 0.1, verbose=False)
+    assert len(visits) == 1

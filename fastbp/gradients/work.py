@@ -109,7 +109,7 @@ def looked_at(
     data = samples.dataset(data, sizes, "data", targets=targets)
     state = net._checked() if state is None else state
     if state[0].sizes != sizes:
-        samples.fit(data, state[0].sizes, "data", targets=targets)
+        samples.check_shapes(data, state[0].sizes, "data", targets=targets)
     return data, state
 
 

@@ -64,13 +64,13 @@ def run(
     from one step to the next: then the network must stay of the ``fixed`` layout. ``weights`` are
     those of the samples' costs.
     """
-    n, fitted = len(deck.dealt), _Fitted(check_finite, len(epochs))
+    n, data = len(deck.dealt), _TrainingData(check_finite, len(epochs))
     pace = threads.Pace(n_threads)
     if n == 0:
         raise ValueError(text("training_data", "at least one sample", "none"))
     layout, _, _ = net._checked(finite=True)
     if cost() is not None or isinstance(deck.dealt, Dataset) or not own_samples():
-        fitted.fit(deck, layout)
+        data.check(deck, layout)
     for epoch in epochs:
         rate = eta(epoch)
         if rate is None:
@@ -88,18 +88,18 @@ def run(
                 order = np.arange(len(deck.dealt), dtype=np.intp)
             layout = net._layout()
             layout.refuse_other(fixed or layout)
-            fitted.fit(deck, layout)  # before the parameters: samples may be objects that run code
-            fitted.compress()
+            data.check(deck, layout)  # before the parameters: samples may be objects that run code
+            data.pack()
             layout, biases, net_weights = net._checked(finite=True)
             layout.refuse_other(fixed or layout)
-            fitted.fit(deck, layout)
+            data.check(deck, layout)
             block = layout.pack(biases, net_weights)
             try:
                 descend(
                     layout,
                     block,
-                    fitted.data.X,
-                    fitted.targets,
+                    data.X,
+                    data.Y,
                     order,
                     mini_batch_size=mini_batch_size,
                     cost=compiled,
@@ -111,48 +111,49 @@ def run(
                     carried=carried,
                     buffers=buffers,
                     weights=weights,
-                    compressed=fitted.compressed,
+                    packed=data.packed,
                 )
             finally:
                 net._publish(layout, block)
-            reported = fitted.data
+            reported = data.checked
         if after_epoch(epoch, reported):
             break
 
 
-class _Fitted:
-    """The samples of a deck as arrays that fit the network; made anew if either changes."""
+class _TrainingData:
+    """The samples of a deck as arrays for the core: checked once, and again if either changes.
 
-    data: Dataset
-    targets: NDArray[Any]
-    compressed: Any
+    ``X`` (n, n_0) and ``Y`` (n, n_L) are the inputs and the targets, ``packed`` the nonzeros of X,
+    where they pay.
+    """
+
+    checked: Dataset
+    X: NDArray[Any]
+    Y: NDArray[Any]
+    packed: packing.PackedRows | tuple[None, None]
 
     def __init__(self, check_finite: bool, epochs: int) -> None:
         self._check_finite, self._epochs = check_finite, epochs
         self._made_of: tuple[Any, ...] = ()
 
-    def fit(self, deck: Deck | Seeded, layout: Layout) -> None:
+    def check(self, deck: Deck | Seeded, layout: Layout) -> None:
         """Check the samples, unless these have been checked for this layout."""
         if self._made_of == (deck, layout):
             return
-        self.data = samples.gate(
-            deck.dealt,
-            layout.sizes,
-            "training_data",
-            y="columns",
-            check_finite=self._check_finite,
+        self.checked, self.Y = samples.for_training(
+            deck.dealt, layout.sizes, layout.dtype, check_finite=self._check_finite
         )
-        self.targets = samples.targets(self.data, layout.sizes[-1], layout.dtype)
+        self.X = self.checked.X
         # Not for new samples: a shuffle that has put them in may do so in every epoch.
         again = not self._made_of and deck.shuffles and self._epochs >= packing.LEAST_EPOCHS
-        as_they_are = self.data.X.itemsize <= layout.itemsize  # else they are cut and rounded
-        self._worth_it, self.compressed = again and as_they_are, packing.NONE
+        as_they_are = self.X.itemsize <= layout.itemsize  # else they are cut and rounded
+        self._worth_it, self.packed = again and as_they_are, packing.NONE
         self._made_of = (deck, layout)
 
-    def compress(self) -> None:
-        """Write records of the samples, if they are to be read again and again."""
+    def pack(self) -> None:
+        """Pack the nonzeros of the inputs, if they are to be read again and again."""
         if self._worth_it:
-            self._worth_it, self.compressed = False, packing.of(self.data.X)
+            self._worth_it, self.packed = False, packing.pack(self.X)
 
 
 def _by_hand(
@@ -194,7 +195,7 @@ def descend(
     carried: NDArray[Any] | None = None,
     buffers: int = 2,
     weights: NDArray[Any] | None = None,
-    compressed: Any = packing.NONE,
+    packed: Any = packing.NONE,
 ) -> None:
     """Take the mini-batches of ``order`` on ``block``, in place.
 
@@ -205,7 +206,7 @@ def descend(
     state depends on when these are looked at. ``epoch`` is None where ``order`` is one
     mini-batch by itself. ``pace`` tells how many threads share the work, which changes no
     bit of the result. ``options``, of the core's, ``carried``, ``buffers`` and ``weights`` are
-    as in :func:`run`; ``compressed`` are the records of X.
+    as in :func:`run`; ``packed`` are the packed nonzeros of X.
     """
     size = min(mini_batch_size, len(order))
     rows = layout.rows(size)
@@ -221,7 +222,7 @@ def descend(
     def take(order: NDArray[np.intp], position: int, seconds: float, parts: int) -> int | None:
         return threads.enter(
             parts, core.train,
-            block, grads, layout.layers, *workspace, core.Samples(X, Y, weights, *compressed),
+            block, grads, layout.layers, *workspace, core.Samples(X, Y, weights, *packed),
             order, position, size, COSTS[cost], eta, decay, seconds, options,
         )  # fmt: skip
 

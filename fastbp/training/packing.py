@@ -1,4 +1,4 @@
-"""Records of inputs most of which are 0: what random order reads takes less memory then."""
+"""Packed sparse rows: inputs most of which are 0, in less memory, for epochs in random order."""
 
 from __future__ import annotations
 
@@ -9,41 +9,40 @@ from numpy.typing import NDArray
 
 from fastbp._dispatch import core
 
-# Measured with handwritten digits, a fifth of whose pixels are not 0, at 784-30-10: records are a
-# fifth of 157 MB, save a tenth of an epoch, and take as long to write as four to six epochs gain.
+# Measured with handwritten digits, a fifth of whose pixels are not 0, at 784-30-10: packed rows
+# take a fifth of 157 MB, save a tenth of an epoch, and packing takes the time that four to six
+# epochs gain.
 LEAST_EPOCHS = 6
-LEAST_BYTES = 2**20  # of inputs: fewer lie in a near cache
-MOST = 3  # of inputs, records may take that part
+LEAST_BYTES = 2**20  # of inputs: fewer stay in a near cache
+MOST = 3  # packed rows may take this part of the inputs' memory
 
-_PIECE = 2**22  # numbers; Ctrl-C is seen in between
+_PIECE = 2**22  # numbers to pack before Ctrl-C is looked for
 
 
-class Records(NamedTuple):
-    """What the core reads in place of inputs."""
+class PackedRows(NamedTuple):
+    """What the core reads in place of inputs (src_cython/packed_inputs.pxi)."""
 
-    records: NDArray[np.uint8]
-    starts: NDArray[np.intp]
+    rows: NDArray[np.uint8]
+    starts: NDArray[np.intp]  # of each row, in bytes, and of the end
 
 
 NONE: tuple[None, None] = (None, None)
 
 
-def of(X: NDArray[Any]) -> Records | tuple[None, None]:
-    """Return records of the rows of X, (n, n_0); none where they would not pay."""
+def pack(X: NDArray[Any]) -> PackedRows | tuple[None, None]:
+    """Return the packed rows of X, (n, n_0); NONE where they would not pay."""
     n, n_0 = X.shape
     if X.nbytes < LEAST_BYTES:
         return NONE
-    room = X.nbytes // MOST
     try:
-        records = Records(np.empty(room, np.uint8), np.zeros(n + 1, np.intp))
+        packed = PackedRows(np.empty(X.nbytes // MOST, np.uint8), np.zeros(n + 1, np.intp))
     except MemoryError:  # X itself will do
         return NONE
-    rows = max(1, _PIECE // n_0)
-    for start in range(0, n, rows):
-        stop = min(start + rows, n)
-        done = core.pack_nonzeros(core.Samples(X), start, stop, records.starts, records.records)
+    for start in range(0, n, max(1, _PIECE // n_0)):
+        stop = min(start + max(1, _PIECE // n_0), n)
+        done = core.pack_nonzeros(core.Samples(X), start, stop, packed.starts, packed.rows)
         if done < stop - start:
             return NONE
-    # What is left over goes back; a line behind the last record may be read.
-    records.records.resize(records.starts[-1] + core.ALIGNMENT, refcheck=False)
-    return records
+    # What is left over is given back, but for a cache line, as the core reads up to one too far.
+    packed.rows.resize(packed.starts[-1] + core.ALIGNMENT, refcheck=False)
+    return packed

@@ -34,14 +34,14 @@ BUGS = {
     ),
     "records: nobody reads them": (
         "fastbp/training/loop.py",
-        [("                    compressed=fitted.compressed,\n", "")],
+        [("                    packed=data.packed,\n", "")],
     ),
     "records: also where the steps are a user's own": (
         "fastbp/training/loop.py",
         [
             (
-                "fitted.fit(deck, layout)\n    for epoch",
-                "fitted.fit(deck, layout), fitted.compress()\n    for epoch",
+                "data.check(deck, layout)\n    for epoch",
+                "data.check(deck, layout), data.compress()\n    for epoch",
             )
         ],
     ),
@@ -55,7 +55,7 @@ BUGS = {
     ),
     "records: what is left over is kept": (
         "fastbp/training/packing.py",
-        [("    records.records.resize(", "    (lambda *_, **__: None)(")],
+        [("    packed.rows.resize(", "    (lambda *_, **__: None)(")],
     ),
     "records: no line behind the last": (
         "fastbp/training/packing.py",
@@ -413,7 +413,7 @@ BUGS = {
     ),
     "weights of samples do not reach the core": (
         "fastbp/training/loop.py",
-        [("core.Samples(X, Y, weights, *compressed)", "core.Samples(X, Y, None, *compressed)")],
+        [("core.Samples(X, Y, weights, *packed)", "core.Samples(X, Y, None, *compressed)")],
     ),
     "weights of samples are the caller's own": (
         "fastbp/samples.py",
