@@ -140,7 +140,7 @@ class Network(Model):
 
             loop.run(
                 self,
-                shuffling.Deck(data, order),
+                shuffling.EpochOrder(data, order),
                 epochs=range(epochs),
                 mini_batch_size=mini_batch_size,
                 eta=lambda epoch: eta,

@@ -327,7 +327,7 @@ class Network(Model):
 
             loop.run(
                 self,
-                shuffling.Deck(training_list, order),
+                shuffling.EpochOrder(training_list, order),
                 epochs=range(epochs),
                 mini_batch_size=mini_batch_size,
                 eta=lambda epoch: eta,

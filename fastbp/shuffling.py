@@ -37,49 +37,49 @@ def _python2(x: MutableSequence[Any], draw: Callable[[], float]) -> None:
         x[i], x[j] = x[j], x[i]
 
 
-class Deck:
-    """The samples of a run, shuffled anew for each epoch.
+class EpochOrder:
+    """The order of a run's samples, shuffled again for each epoch.
 
-    ``cards`` is what the shuffle works on: the caller's own list of pairs, which is
+    ``items`` is what the shuffle works on: the caller's own list of pairs, which is
     reordered in place as in the book, or the row numbers of a Dataset. ``shuffle()``
     returns the shuffle of an epoch: that of a module may be replaced in between.
     """
 
     def __init__(self, data: list[Any] | Dataset, shuffle: Callable[[], Shuffle] | None) -> None:
         self._shuffle, self.shuffles = shuffle, shuffle is not None
-        # A list of our own: what is checked and what is trained on are the same samples,
+        # A list of fastbp's own: what is checked and what is trained on are the same samples,
         # whatever user code or another thread does to the caller's. It also holds the
         # pairs, so that no id is used again.
-        self.dealt: list[Any] | Dataset
+        self.samples: list[Any] | Dataset
         self._first: list[Any] = []
-        self._cards: list[Any] | None = None
+        self._items: list[Any] | None = None
         if isinstance(data, Dataset):
-            self.dealt = data[:]
+            self.samples = data[:]
         else:
-            self.dealt = self._first = list(data)
-            self._cards = data
-        # Of each card, where it lay at first: true as long as only we reorder them.
-        self._order = np.arange(len(self.dealt), dtype=np.intp)
+            self.samples = self._first = list(data)
+            self._items = data
+        # The index of each item among the samples, as long as only fastbp reorders them.
+        self._order = np.arange(len(self.samples), dtype=np.intp)
         self._places: dict[int, int] | None = None
 
     @property
-    def cards(self) -> list[Any]:
+    def items(self) -> list[Any]:
         """What the shuffle works on; row numbers become a list only where one is asked for."""
-        if self._cards is None:
-            self._first = list(range(len(self.dealt)))
-            self._cards = [self._first[i] for i in self._order]
-        return self._cards
+        if self._items is None:
+            self._first = list(range(len(self.samples)))
+            self._items = [self._first[i] for i in self._order]
+        return self._items
 
     def shuffle(self) -> None:
-        """Put the cards in the order of the next epoch."""
+        """Put the items in the order of the next epoch."""
         if self._shuffle is not None:
             self._reorder(self._shuffle())
-        if self._cards is not None:
-            self._refuse_other_length(len(self._cards))
+        if self._items is not None:
+            self._refuse_other_length(len(self._items))
 
     def _refuse_other_length(self, length: int) -> None:
         n = len(self._order)
-        if length != n and isinstance(self.dealt, Dataset):
+        if length != n and isinstance(self.samples, Dataset):
             raise _no_permutation(n, counted(length, "row"))
         if length != n:
             hint = "a run's list may be reordered, but neither grow nor shrink"
@@ -88,46 +88,46 @@ class Deck:
     def _reorder(self, shuffle: Shuffle) -> None:
         on_rows = _on_rows(shuffle) if self._in_order() and len(self._order) < 2**32 else None
         if on_rows is None:
-            shuffle(self.cards)
+            shuffle(self.items)
             return
         before, self._order = self._order, self._order.copy()
         try:
             on_rows(self._order)
         finally:  # with Ctrl-C in between, the list would not be where the generator is
-            if self._cards is not None:
-                core.deal(self._cards, self._first, before, self._order)
+            if self._items is not None:
+                core.reorder(self._items, self._first, before, self._order)
 
-    def anew(self) -> Deck:
-        """Return a deck of the cards as they are now."""
-        return Deck(self.cards, self._shuffle)
+    def again(self) -> EpochOrder:
+        """Return the order of the items as they are now."""
+        return EpochOrder(self.items, self._shuffle)
 
     def order(self) -> NDArray[np.intp] | None:
-        """Return where each card lay at first; None if there is a new one among them.
+        """Return the index of each item among the samples; None if there is a new one.
 
-        The shuffle may be anybody's, so its permutation is read off the cards if they do
-        not lie as we left them. A pair that is there twice is the same sample at either
+        The shuffle may be anybody's, so its permutation is read off the items unless they
+        are where fastbp left them. A pair that is there twice is the same sample at either
         place.
         """
         if self._in_order():
             return self._order
-        cards = list(self.cards)  # which user code, or another thread, may go on to change
-        self._refuse_other_length(len(cards))
-        if isinstance(self.dealt, Dataset):
-            self._order = _permutation(cards, len(self._first))
+        items = list(self.items)  # which user code, or another thread, may go on to change
+        self._refuse_other_length(len(items))
+        if isinstance(self.samples, Dataset):
+            self._order = _permutation(items, len(self._first))
             return self._order
         if self._places is None:
-            self._places = {id(card): i for i, card in enumerate(self._first)}
+            self._places = {id(item): i for i, item in enumerate(self._first)}
         try:
-            places = map(self._places.__getitem__, map(id, cards))
-            self._order = np.fromiter(places, np.intp, len(cards))
+            places = map(self._places.__getitem__, map(id, items))
+            self._order = np.fromiter(places, np.intp, len(items))
         except KeyError:
             return None
         return self._order
 
     def _in_order(self) -> bool:
         # A list of another class may have its own idea of what its items are.
-        return self._cards is None or (
-            type(self._cards) is list and core.lies(self._cards, self._first, self._order)
+        return self._items is None or (
+            type(self._items) is list and core.is_in_order(self._items, self._first, self._order)
         )
 
 
@@ -152,7 +152,7 @@ def _no_permutation(n: int, got: str) -> ValueError:
     return ValueError(text("shuffle", f"the row numbers 0 to {n - 1} in another order", got))
 
 
-class Seeded:
+class SeededOrder:
     """The samples of a run, in an order for each epoch that two numbers tell.
 
     A run that goes on at an epoch has the same order there as one that came to it.
@@ -161,20 +161,20 @@ class Seeded:
     shuffles = True
 
     def __init__(self, data: Dataset, seed: int, epoch: int) -> None:
-        self.dealt = data[:]
+        self.samples = data[:]
         self._seed, self._next = seed, epoch
 
     def shuffle(self) -> None:
         """Draw the order of the next epoch."""
         generator = np.random.default_rng([self._seed, self._next])
-        self._order = generator.permutation(len(self.dealt)).astype(np.intp, copy=False)
+        self._order = generator.permutation(len(self.samples)).astype(np.intp, copy=False)
         self._next += 1
 
     def order(self) -> NDArray[np.intp]:
         """Return it, as indices into the samples."""
         return self._order
 
-    def anew(self) -> Seeded:
+    def again(self) -> SeededOrder:
         """Return itself: nobody else reorders a Dataset."""
         return self
 
@@ -240,16 +240,16 @@ def _same_as_python(python2: bool) -> bool:
     ours, pythons = Random(1), Random(1)
     compiled = _compiled(ours, python2)
     for n in (*range(10), 31, 32, 33, 1000):
-        rows, cards = np.arange(n, dtype=np.intp), list(range(n))
+        rows, items = np.arange(n, dtype=np.intp), list(range(n))
         try:
             compiled(rows)
         except Exception:  # a state of another form
             return False
         if python2:
-            _python2(cards, pythons.random)
+            _python2(items, pythons.random)
         else:
-            pythons.shuffle(cards)
-        if rows.tolist() != cards or ours.getstate() != pythons.getstate():
+            pythons.shuffle(items)
+        if rows.tolist() != items or ours.getstate() != pythons.getstate():
             return False
         for generator in (ours, pythons):  # the pairs of draws of Python 2 may begin anywhere
             generator.getrandbits(1)
@@ -258,14 +258,14 @@ def _same_as_python(python2: bool) -> bool:
 
 def _same_as_numpy(kind: type[np.random.Generator | np.random.RandomState]) -> bool:
     """Whether NumPy shuffles an array as it does a list, seen on samples."""
-    of_rows, of_cards = (kind(np.random.PCG64(1)) for _ in range(2))
+    of_rows, of_items = (kind(np.random.PCG64(1)) for _ in range(2))
     for n in (*range(1, 10), 31, 32, 33, 1000):
-        rows, cards = np.arange(n, dtype=np.intp), list(range(n))
+        rows, items = np.arange(n, dtype=np.intp), list(range(n))
         of_rows.shuffle(rows)
-        of_cards.shuffle(cards)
-        if rows.tolist() != cards:
+        of_items.shuffle(items)
+        if rows.tolist() != items:
             return False
-    return bool((of_rows.random(4) == of_cards.random(4)).all())
+    return bool((of_rows.random(4) == of_items.random(4)).all())
 
 
 # Asked once a process, and not before there is something to shuffle.

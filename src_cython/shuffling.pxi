@@ -111,9 +111,9 @@ def shuffle(
     setstate(tuple(after))
 
 
-cdef int check_indices(list dealt, const Py_ssize_t[::1] which) except -1:
-    """Refuse what are not indices into ``dealt``, as many as it has."""
-    cdef Py_ssize_t k, n = len(dealt)
+cdef int check_indices(list samples, const Py_ssize_t[::1] which) except -1:
+    """Refuse what are not indices into ``samples``, as many as it has."""
+    cdef Py_ssize_t k, n = len(samples)
     cdef bint good = True
     if which.shape[0] != n:
         wrong_length("order", n, which.shape[0])
@@ -124,36 +124,36 @@ cdef int check_indices(list dealt, const Py_ssize_t[::1] which) except -1:
     return 0
 
 
-cdef bint same(list cards, list dealt, const Py_ssize_t[::1] which) noexcept:
+cdef bint same(list items, list samples, const Py_ssize_t[::1] which) noexcept:
     cdef Py_ssize_t k
-    if len(cards) != len(dealt):
+    if len(items) != len(samples):
         return False
-    for k in range(len(dealt)):
-        if item(cards, k) != item(dealt, which[k]):
+    for k in range(len(samples)):
+        if item(items, k) != item(samples, which[k]):
             return False
     return True
 
 
-def lies(
-    list cards not None,                   # IN
-    list dealt not None,                   # IN
-    const Py_ssize_t[::1] order not None,  # IN   indices into dealt
+def is_in_order(
+    list items not None,                   # IN
+    list samples not None,                   # IN
+    const Py_ssize_t[::1] order not None,  # IN   indices into samples
 ):
-    """Return whether ``cards[k]`` is the object ``dealt[order[k]]``, for all k and no more."""
-    check_indices(dealt, order)
-    return same(cards, dealt, order)
+    """Return whether ``items[k]`` is the object ``samples[order[k]]``, for all k, and there are no more."""
+    check_indices(samples, order)
+    return same(items, samples, order)
 
 
-def deal(
-    list cards not None,                    # IN/OUT
-    list dealt not None,                    # IN
-    const Py_ssize_t[::1] before not None,  # IN   indices into dealt
+def reorder(
+    list items not None,                    # IN/OUT
+    list samples not None,                    # IN
+    const Py_ssize_t[::1] before not None,  # IN   indices into samples
     const Py_ssize_t[::1] after not None,   # IN   the same, in another order
 ):
-    """Make ``cards[k]`` the object ``dealt[after[k]]``, if they lie as in ``before``."""
+    """Make ``items[k]`` the object ``samples[after[k]]``, if they are in the order ``before``."""
     cdef Py_ssize_t k
-    check_indices(dealt, after)
-    check_indices(dealt, before)
-    if same(cards, dealt, before):
-        for k in range(len(dealt)):
-            put(cards, k, item(dealt, after[k]))  # it holds what it held: no count of references
+    check_indices(samples, after)
+    check_indices(samples, before)
+    if same(items, samples, before):
+        for k in range(len(samples)):
+            put(items, k, item(samples, after[k]))  # the list still holds the same objects: no count of references changes

@@ -402,11 +402,11 @@ NUMBERS = {
     "columns too far": lambda g: columns(g, g.column, 1, N_L, 8),
     "columns below 0": lambda g: columns(g, g.column, -1, N_L, 8),
     "room for fewer columns": lambda g: columns(g, g.column, 0, N_L, 8, np.zeros((2, N_L))),
-    "a place too far": lambda g: core.lies([1, 2], [1, 2], np.array([0, 2])),
-    "a place too many": lambda g: core.lies([1, 2], [1, 2], np.array([0, 1, 1])),
-    "a card too far": lambda g: core.deal([1, 2], [1, 2], np.arange(2), np.array([0, 2])),
-    "a card below 0": lambda g: core.deal([1, 2], [1, 2], np.array([-1, 1]), np.arange(2)),
-    "a card too few": lambda g: core.deal([1, 2], [1, 2], np.arange(2), np.array([0])),
+    "a place too far": lambda g: core.is_in_order([1, 2], [1, 2], np.array([0, 2])),
+    "a place too many": lambda g: core.is_in_order([1, 2], [1, 2], np.array([0, 1, 1])),
+    "an index too far": lambda g: core.reorder([1, 2], [1, 2], np.arange(2), np.array([0, 2])),
+    "an index below 0": lambda g: core.reorder([1, 2], [1, 2], np.array([-1, 1]), np.arange(2)),
+    "an index too few": lambda g: core.reorder([1, 2], [1, 2], np.arange(2), np.array([0])),
 }
 
 

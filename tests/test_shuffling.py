@@ -12,7 +12,7 @@ from twins import flat, pairs, twins
 
 import fastbp
 from fastbp import Dataset, network, shuffling
-from fastbp.shuffling import Deck
+from fastbp.shuffling import EpochOrder
 
 SIZES = [3, 4, 2]
 LENGTHS = [*range(70), *(2**k + d for k in range(7, 17) for d in (-1, 0, 1)), 1000, 50_000]
@@ -92,8 +92,8 @@ def test_a_shuffle_leaves_as_many_pairs(left, own):
         by_hand(fast)
     before = flat(fast.weights, fast.biases).tobytes()
 
-    def shuffle(cards):
-        cards[:] = (cards * 100)[:left]
+    def shuffle(items):
+        items[:] = (items * 100)[:left]
 
     with pytest.raises(ValueError, match=f"training_data: expected 5 samples .*, got {left};"):
         fast.SGD(pairs(SIZES, 5), 1, 2, 0.5, shuffle=shuffle, verbose=False)
@@ -103,8 +103,8 @@ def test_a_shuffle_leaves_as_many_pairs(left, own):
 def test_a_shuffle_may_repeat_pairs():
     """Of a list it is the pairs left in it that are trained on, as in the book."""
 
-    def shuffle(cards):
-        cards[:] = [cards[3], cards[1], cards[1], cards[0], cards[3]]
+    def shuffle(items):
+        items[:] = [items[3], items[1], items[1], items[0], items[3]]
 
     nets = twins(SIZES)
     for net in nets:
@@ -148,8 +148,8 @@ def the_shuffle(name):
     return random.shuffle if name == "random.shuffle" else shuffling.python2
 
 
-def ids(cards):
-    return [id(card) for card in cards]
+def ids(items):
+    return [id(card) for card in items]
 
 
 each_shuffle = pytest.mark.parametrize("name", ["random.shuffle", "python2"])
@@ -167,13 +167,13 @@ def test_the_compiled_shuffle_is_pythons(name, used):
             random.getrandbits(32)
         before = random.getstate()
         assert before[2] is not None
-        cards = list(range(n))
-        the_shuffle(name)(cards)
+        items = list(range(n))
+        the_shuffle(name)(items)
         after = random.getstate()
         random.setstate(before)
         rows = np.arange(n, dtype=np.intp)
         shuffling._on_rows(the_shuffle(name))(rows)
-        assert rows.tolist() == cards, n
+        assert rows.tolist() == items, n
         assert random.getstate() == after, n
 
 
@@ -181,36 +181,36 @@ def test_the_compiled_shuffle_is_pythons(name, used):
 @each_shuffle
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 1000])
 def test_a_deck_is_shuffled_as_the_list_would_be(name, n, compiled):
-    """Epoch by epoch, with repeated cards: the caller's list, what is trained on, the state."""
-    cards = [np.full(2, i % 7) if i % 5 else np.zeros(2) for i in range(n)]
-    cards += cards[::3]  # the same objects; and there are equal ones
-    first = list(cards)
+    """Epoch by epoch, with repeated items: the caller's list, what is trained on, the state."""
+    items = [np.full(2, i % 7) if i % 5 else np.zeros(2) for i in range(n)]
+    items += items[::3]  # the same objects; and there are equal ones
+    first = list(items)
     counts = [sys.getrefcount(card) for card in first]
-    expected = list(cards)
-    rows = list(range(len(cards)))
-    deck = Deck(cards, lambda: the_shuffle(name))
-    samples = Dataset(np.ones((len(cards), 2)), np.zeros(len(cards)))
-    data, late = (Deck(samples, lambda: the_shuffle(name)) for _ in range(2))
+    expected = list(items)
+    rows = list(range(len(items)))
+    ordering = EpochOrder(items, lambda: the_shuffle(name))
+    samples = Dataset(np.ones((len(items), 2)), np.zeros(len(items)))
+    data, late = (EpochOrder(samples, lambda: the_shuffle(name)) for _ in range(2))
     for epoch in range(5):
         before = random.getstate()
         the_shuffle(name)(expected)
         after = random.getstate()
         random.setstate(before)
-        deck.shuffle()
+        ordering.shuffle()
         assert random.getstate() == after
-        assert deck.cards is cards
-        assert ids(cards) == ids(expected) == ids([first[i] for i in deck.order()])
+        assert ordering.items is items
+        assert ids(items) == ids(expected) == ids([first[i] for i in ordering.order()])
         random.setstate(before)
         the_shuffle(name)(rows)
         random.setstate(before)
         data.shuffle()
         assert random.getstate() == after
-        assert data.order().tolist() == rows == data.cards
+        assert data.order().tolist() == rows == data.items
         random.setstate(before)
         late.shuffle()
         assert len(compiled) == 3 * (epoch + 1)
-    assert late.order().tolist() == rows == late.cards  # asked for the first time
-    del deck, expected
+    assert late.order().tolist() == rows == late.items  # asked for the first time
+    del ordering, expected
     assert [sys.getrefcount(card) for card in first] == counts
 
 
@@ -312,26 +312,26 @@ HOOKS = [
 @pytest.mark.parametrize(("name", "hook"), HOOKS)
 def test_whatever_is_replaced_is_called(name, hook, compiled, monkeypatch):
     """Also between two epochs: the user's own part is called, and the compiled one is not."""
-    cards, log = [[i] for i in range(20)], []
-    expected = list(cards)
+    items, log = [[i] for i in range(20)], []
+    expected = list(items)
     shuffle = the_shuffle(name)  # as shipped: in the first epoch nothing is replaced
-    deck = Deck(cards, lambda: the_shuffle(name))
+    ordering = EpochOrder(items, lambda: the_shuffle(name))
     random.seed(1)
     shuffle(expected)
     random.seed(1)
-    deck.shuffle()
+    ordering.shuffle()
     assert compiled == [20]
-    assert ids(cards) == ids(expected)
+    assert ids(items) == ids(expected)
     with monkeypatch.context() as patched:
         hook(patched, log)
-        deck.shuffle()
+        ordering.shuffle()
         assert log
         assert compiled == [20]
-    assert sorted(cards) == [[i] for i in range(20)]
-    assert deck.order().tolist() == [i for (i,) in cards]
-    deck.shuffle()
+    assert sorted(items) == [[i] for i in range(20)]
+    assert ordering.order().tolist() == [i for (i,) in items]
+    ordering.shuffle()
     assert compiled == [20, 20]
-    assert deck.order().tolist() == [i for (i,) in cards]
+    assert ordering.order().tolist() == [i for (i,) in items]
 
 
 @pytest.mark.parametrize("part", ["shuffle", "_randbelow", "getrandbits", "random"])
@@ -350,7 +350,7 @@ from fastbp import shuffling
 shuffle = shuffling.python2 if {part == "random"} else random.shuffle
 for _ in range(2):
     log.clear()
-    shuffling.Deck(list("abcdefgh"), lambda: shuffle).shuffle()
+    shuffling.EpochOrder(list("abcdefgh"), lambda: shuffle).shuffle()
     assert log
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -383,14 +383,14 @@ def test_a_compiled_shuffle_that_differs_is_not_used(name, wrong, unknown, monke
     real = shuffling.core.shuffle
     monkeypatch.setattr(shuffling.core, "shuffle", lambda *a: wrong(real, *a))
     assert shuffling._on_rows(the_shuffle(name)) is None
-    cards = [[i] for i in range(1000)]
-    expected = list(cards)
+    items = [[i] for i in range(1000)]
+    expected = list(items)
     random.seed(2)
     the_shuffle(name)(expected)
     after = random.getstate()
     random.seed(2)
-    Deck(cards, lambda: the_shuffle(name)).shuffle()
-    assert ids(cards) == ids(expected)
+    EpochOrder(items, lambda: the_shuffle(name)).shuffle()
+    assert ids(items) == ids(expected)
     assert random.getstate() == after
 
 
@@ -409,16 +409,16 @@ def test_each_card_is_looked_at():
     """One card that is equal and not the same, at any place, is seen; and a list too short."""
     first = [np.zeros(2) for _ in range(10)]
     order = np.random.default_rng(0).permutation(10).astype(np.intp)
-    lies = shuffling.core.lies
-    cards = [first[i] for i in order]
-    assert lies(cards, first, order)
+    lies = shuffling.core.is_in_order
+    items = [first[i] for i in order]
+    assert lies(items, first, order)
     for k in range(10):
-        assert not lies([*cards[:k], cards[k].copy(), *cards[k + 1 :]], first, order)
-        assert not lies(cards[:k], first, order)
-    assert not lies([*cards, cards[0]], first, order)
-    before = ids(cards)
-    shuffling.core.deal(cards, first, np.arange(10, dtype=np.intp), order[::-1].copy())
-    assert ids(cards) == before  # not where they were said to lie
+        assert not lies([*items[:k], items[k].copy(), *items[k + 1 :]], first, order)
+        assert not lies(items[:k], first, order)
+    assert not lies([*items, items[0]], first, order)
+    before = ids(items)
+    shuffling.core.reorder(items, first, np.arange(10, dtype=np.intp), order[::-1].copy())
+    assert ids(items) == before  # not where they were said to lie
 
 
 def test_nothing_is_verified_before_there_is_something_to_shuffle():
@@ -437,14 +437,14 @@ def test_a_generator_of_numpys_shuffles_the_list_through_rows(kind, bits):
     """Both kinds shuffle rows as they do a list, and go on as after the list."""
     ours, numpys = (kind(getattr(np.random, bits)(3)) for _ in range(2))
     for n in LENGTHS[1:]:
-        cards = [[i] for i in range(n)]
-        first, expected = list(cards), list(cards)
-        deck = Deck(cards, lambda: ours.shuffle)
+        items = [[i] for i in range(n)]
+        first, expected = list(items), list(items)
+        ordering = EpochOrder(items, lambda: ours.shuffle)
         assert shuffling._on_rows(ours.shuffle) is not None
         for _ in range(2 if n < 1000 else 1):
-            deck.shuffle()
+            ordering.shuffle()
             numpys.shuffle(expected)
-            assert ids(cards) == ids(expected) == ids([first[i] for i in deck.order()])
+            assert ids(items) == ids(expected) == ids([first[i] for i in ordering.order()])
         assert ours.uniform() == numpys.uniform()
 
 
@@ -461,7 +461,7 @@ def test_what_is_not_exactly_numpys_generator_gets_the_list():
     own = Own(np.random.PCG64(1))
     for other in (own.shuffle, generator.permutation, np.random.permutation):
         assert shuffling._on_rows(other) is None
-    Deck([1, 2, 3], lambda: own.shuffle).shuffle()
+    EpochOrder([1, 2, 3], lambda: own.shuffle).shuffle()
     assert log == [list]
 
 
@@ -483,28 +483,28 @@ def test_numpys_shuffle_of_rows_that_differs_is_not_used(unknown, monkeypatch):
     assert shuffling._on_rows(Other(np.random.PCG64(1)).shuffle) is None
 
 
-def replace_one(cards):
-    cards[3] = cards[3].copy()  # equal, and not the same
+def replace_one(items):
+    items[3] = items[3].copy()  # equal, and not the same
 
 
-def replace_by_equal_rows(cards):
-    cards[:] = [card.copy() for card in cards]
+def replace_by_equal_rows(items):
+    items[:] = [card.copy() for card in items]
 
 
-def turn(cards):
-    cards.append(cards.pop(0))
+def turn(items):
+    items.append(items.pop(0))
 
 
-def leave_out(cards):
-    del cards[2:5]
+def leave_out(items):
+    del items[2:5]
 
 
-def repeat(cards):
-    cards[4:8] = cards[:4]
+def repeat(items):
+    items[4:8] = items[:4]
 
 
-def add(cards):
-    cards.insert(2, np.full(2, 99.0))
+def add(items):
+    items.insert(2, np.full(2, 99.0))
 
 
 CHANGES = [replace_one, replace_by_equal_rows, turn, repeat]
@@ -513,52 +513,52 @@ CHANGES = [replace_one, replace_by_equal_rows, turn, repeat]
 @each_shuffle
 @pytest.mark.parametrize("change", [leave_out, add])
 def test_a_list_that_grows_or_shrinks_in_between(name, change):
-    """As many cards as at first are dealt in each epoch, or none."""
+    """As many items as at first are dealt in each epoch, or none."""
     for shuffled in (False, True):
-        deck = Deck([np.full(2, float(i)) for i in range(20)], lambda: the_shuffle(name))
-        deck.shuffle()
-        change(deck.cards)
+        ordering = EpochOrder([np.full(2, float(i)) for i in range(20)], lambda: the_shuffle(name))
+        ordering.shuffle()
+        change(ordering.items)
         with pytest.raises(ValueError, match="training_data: expected 20 samples"):
-            deck.shuffle() if shuffled else deck.order()
+            ordering.shuffle() if shuffled else ordering.order()
 
 
 @each_shuffle
 @pytest.mark.parametrize("when", ["before the shuffle", "after the shuffle"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_list_that_user_code_changes_in_between(name, change, when, compiled):
-    """It is the changed list that is shuffled, and read; new cards in it are found."""
-    cards = [np.full(2, float(i)) for i in range(20)]
-    first = list(cards)
-    deck = Deck(cards, lambda: the_shuffle(name))
-    deck.shuffle()
+    """It is the changed list that is shuffled, and read; new items in it are found."""
+    items = [np.full(2, float(i)) for i in range(20)]
+    first = list(items)
+    ordering = EpochOrder(items, lambda: the_shuffle(name))
+    ordering.shuffle()
     if when == "before the shuffle":
-        change(cards)
-    before, expected = random.getstate(), list(cards)
+        change(items)
+    before, expected = random.getstate(), list(items)
     the_shuffle(name)(expected)
     after = random.getstate()
     random.setstate(before)
-    deck.shuffle()
+    ordering.shuffle()
     if when == "after the shuffle":
         random.seed(0)
-        change(cards)
+        change(items)
         random.seed(0)
         change(expected)
         if change in (replace_one, replace_by_equal_rows):
-            assert [card.tolist() for card in cards] == [card.tolist() for card in expected]
-            expected = list(cards)
+            assert [card.tolist() for card in items] == [card.tolist() for card in expected]
+            expected = list(items)
     else:
         assert random.getstate() == after
-    assert ids(cards) == ids(expected)
-    order = deck.order()
+    assert ids(items) == ids(expected)
+    order = ordering.order()
     if change in (replace_one, replace_by_equal_rows):
         assert order is None
     else:
-        assert ids([first[i] for i in order]) == ids(cards)
+        assert ids([first[i] for i in order]) == ids(items)
         done = len(compiled)
-        deck.shuffle()  # known again, also as a part or with repeats
+        ordering.shuffle()  # known again, also as a part or with repeats
         assert len(compiled) == done + 1
-        assert sorted(ids(cards)) == sorted(ids(expected))
-        assert ids([first[i] for i in deck.order()]) == ids(cards)
+        assert sorted(ids(items)) == sorted(ids(expected))
+        assert ids([first[i] for i in ordering.order()]) == ids(items)
 
 
 def test_a_list_of_another_class_is_shuffled_by_its_own_methods(compiled):
@@ -570,20 +570,20 @@ def test_a_list_of_another_class_is_shuffled_by_its_own_methods(compiled):
             log.append(i)
             super().__setitem__(i, value)
 
-    cards = Own([i] for i in range(10))
-    first = list(cards)
-    deck = Deck(cards, lambda: random.shuffle)
-    deck.shuffle()
+    items = Own([i] for i in range(10))
+    first = list(items)
+    ordering = EpochOrder(items, lambda: random.shuffle)
+    ordering.shuffle()
     assert len(log) == 18
     assert not compiled
-    assert [first[i] for i in deck.order()] == list(cards)
+    assert [first[i] for i in ordering.order()] == list(items)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("generator", ["Python's", "NumPy's"])
 def test_ctrl_c_leaves_the_list_where_the_generator_is(when, generator, monkeypatch):
     """Ctrl-C beside the compiled shuffle: both are as before it, or both as after it."""
-    cards = [[i] for i in range(50)]
+    items = [[i] for i in range(50)]
     numpys = np.random.default_rng(1)
     shuffle = random.shuffle if generator == "Python's" else numpys.shuffle
     shuffles = shuffling._on_rows(shuffle)
@@ -594,15 +594,15 @@ def test_ctrl_c_leaves_the_list_where_the_generator_is(when, generator, monkeypa
         raise KeyboardInterrupt
 
     random.seed(4)
-    expected = list(cards)
+    expected = list(items)
     if when == "after":
         twin = np.random.default_rng(1)
         (random if generator == "Python's" else twin).shuffle(expected)
     after = random.getstate()
     random.seed(4)
     monkeypatch.setattr(shuffling, "_on_rows", lambda _: interrupted)
-    deck = Deck(cards, lambda: shuffle)
+    ordering = EpochOrder(items, lambda: shuffle)
     with pytest.raises(KeyboardInterrupt):
-        deck.shuffle()
-    assert ids(cards) == ids(expected)
+        ordering.shuffle()
+    assert ids(items) == ids(expected)
     assert random.getstate() == after

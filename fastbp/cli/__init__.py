@@ -324,7 +324,7 @@ def _descend(
         started = time.perf_counter()
         loop.run(
             net,
-            shuffling.Deck(data, net._shuffle(True, lambda: random.shuffle)),
+            shuffling.EpochOrder(data, net._shuffle(True, lambda: random.shuffle)),
             epochs=range(args.epochs),
             mini_batch_size=args.mini_batch_size,
             eta=lambda epoch: eta,

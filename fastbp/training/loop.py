@@ -14,7 +14,7 @@ from fastbp.errors import DivergenceError, text
 from fastbp.functions import COSTS
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
-from fastbp.shuffling import Deck, Seeded
+from fastbp.shuffling import EpochOrder, SeededOrder
 from fastbp.training import packing, threads
 
 Arrays = list[NDArray[Any]]
@@ -33,7 +33,7 @@ class Trainable(Protocol):
 
 def run(
     net: Trainable,
-    deck: Deck | Seeded,
+    ordering: EpochOrder | SeededOrder,
     *,
     epochs: range,
     mini_batch_size: int,
@@ -64,35 +64,39 @@ def run(
     from one step to the next: then the network must stay of the ``fixed`` layout. ``weights`` are
     those of the samples' costs.
     """
-    n, data = len(deck.dealt), _TrainingData(check_finite, len(epochs))
+    n, data = len(ordering.samples), _TrainingData(check_finite, len(epochs))
     pace = threads.Pace(n_threads)
     if n == 0:
         raise ValueError(text("training_data", "at least one sample", "none"))
     layout, _, _ = net._checked(finite=True)
-    if cost() is not None or isinstance(deck.dealt, Dataset) or not own_samples():
-        data.check(deck, layout)
+    if cost() is not None or isinstance(ordering.samples, Dataset) or not own_samples():
+        data.check(ordering, layout)
     for epoch in epochs:
         rate = eta(epoch)
         if rate is None:
             break
-        deck.shuffle()
+        ordering.shuffle()
         compiled = cost()
         if compiled is None:
-            assert isinstance(deck, Deck)
-            _by_hand(step, deck, net, n, mini_batch_size, epoch)
-            reported: Any = deck.cards if isinstance(deck.dealt, list) else deck.dealt
+            assert isinstance(ordering, EpochOrder)
+            _by_hand(step, ordering, net, n, mini_batch_size, epoch)
+            reported: Any = (
+                ordering.items if isinstance(ordering.samples, list) else ordering.samples
+            )
         else:
-            order = deck.order()
+            order = ordering.order()
             if order is None:  # a user's shuffle has put in new samples
-                deck = deck.anew()
-                order = np.arange(len(deck.dealt), dtype=np.intp)
+                ordering = ordering.again()
+                order = np.arange(len(ordering.samples), dtype=np.intp)
             layout = net._layout()
             layout.refuse_other(fixed or layout)
-            data.check(deck, layout)  # before the parameters: samples may be objects that run code
+            data.check(
+                ordering, layout
+            )  # before the parameters: samples may be objects that run code
             data.pack()
             layout, biases, net_weights = net._checked(finite=True)
             layout.refuse_other(fixed or layout)
-            data.check(deck, layout)
+            data.check(ordering, layout)
             block = layout.pack(biases, net_weights)
             try:
                 descend(
@@ -121,7 +125,7 @@ def run(
 
 
 class _TrainingData:
-    """The samples of a deck as arrays for the core: checked once, and again if either changes.
+    """The samples of a run as arrays for the core: checked once, and again if they change.
 
     ``X`` (n, n_0) and ``Y`` (n, n_L) are the inputs and the targets, ``packed`` the nonzeros of X,
     where they pay.
@@ -136,19 +140,19 @@ class _TrainingData:
         self._check_finite, self._epochs = check_finite, epochs
         self._made_of: tuple[Any, ...] = ()
 
-    def check(self, deck: Deck | Seeded, layout: Layout) -> None:
+    def check(self, ordering: EpochOrder | SeededOrder, layout: Layout) -> None:
         """Check the samples, unless these have been checked for this layout."""
-        if self._made_of == (deck, layout):
+        if self._made_of == (ordering, layout):
             return
         self.checked, self.Y = samples.for_training(
-            deck.dealt, layout.sizes, layout.dtype, check_finite=self._check_finite
+            ordering.samples, layout.sizes, layout.dtype, check_finite=self._check_finite
         )
         self.X = self.checked.X
         # Not for new samples: a shuffle that has put them in may do so in every epoch.
-        again = not self._made_of and deck.shuffles and self._epochs >= packing.LEAST_EPOCHS
+        again = not self._made_of and ordering.shuffles and self._epochs >= packing.LEAST_EPOCHS
         as_they_are = self.X.itemsize <= layout.itemsize  # else they are cut and rounded
         self._worth_it, self.packed = again and as_they_are, packing.NONE
-        self._made_of = (deck, layout)
+        self._made_of = (ordering, layout)
 
     def pack(self) -> None:
         """Pack the nonzeros of the inputs, if they are to be read again and again."""
@@ -158,20 +162,20 @@ class _TrainingData:
 
 def _by_hand(
     step: Callable[[list[Any], int], None],
-    deck: Deck,
+    ordering: EpochOrder,
     net: Trainable,
     n: int,
     mini_batch_size: int,
     epoch: int,
 ) -> None:
     """Take the mini-batches of one epoch through ``step``."""
-    cards = deck.cards
-    if isinstance(deck.dealt, Dataset):
-        rows = samples.pairs(deck.dealt, net._checked(finite=False)[0].sizes[-1])
-        cards = [rows[i] for i in deck.order()]  # type: ignore[union-attr]  # never None here
-    for start in range(0, len(cards), mini_batch_size):
+    items = ordering.items
+    if isinstance(ordering.samples, Dataset):
+        rows = samples.pairs(ordering.samples, net._checked(finite=False)[0].sizes[-1])
+        items = [rows[i] for i in ordering.order()]  # type: ignore[union-attr]  # never None here
+    for start in range(0, len(items), mini_batch_size):
         try:
-            step(cards[start : start + mini_batch_size], n)
+            step(items[start : start + mini_batch_size], n)
         except DivergenceError as error:
             error.epoch, error.mini_batch = epoch, start // mini_batch_size
             error.add_note(f"in epoch {epoch}, mini-batch {error.mini_batch}")

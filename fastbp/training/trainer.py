@@ -19,7 +19,7 @@ from fastbp.optimizers import LBFGS, AdamW, Optimizer, State
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
 from fastbp.schedules import Schedule
-from fastbp.shuffling import Deck, Seeded, Shuffle
+from fastbp.shuffling import EpochOrder, SeededOrder, Shuffle
 from fastbp.training import lbfgs, loop
 from fastbp.training.checkpoint import Checkpoint, Snapshot
 from fastbp.training.history import EarlyStopping, History, Watch
@@ -82,11 +82,11 @@ class Trainer:
     def _descend(self, optimizer: Optimizer, epochs: range, n_threads: int) -> None:
         """Take the core's steps."""
         objective, history = self.objective, self.history
-        deck: Deck | Seeded = Seeded(objective.data, self.seed, epochs.start)
+        ordering: EpochOrder | SeededOrder = SeededOrder(objective.data, self.seed, epochs.start)
         if not isinstance(shuffle := self.shuffle, bool):
-            deck = Deck(objective.data, lambda: shuffle)
+            ordering = EpochOrder(objective.data, lambda: shuffle)
         elif not shuffle:
-            deck = Deck(objective.data, None)
+            ordering = EpochOrder(objective.data, None)
         l2 = optimizer.weight_decay if isinstance(optimizer, AdamW) else objective.l2
         each = None if self.evaluate else np.zeros(len(objective.data))  # cost, as they came
         eta = 0.0
@@ -112,7 +112,7 @@ class Trainer:
 
         loop.run(
             self.net,
-            deck,
+            ordering,
             epochs=epochs,
             mini_batch_size=self.batch,
             eta=scheduled,

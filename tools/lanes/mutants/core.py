@@ -1506,12 +1506,12 @@ BUGS = {
         "src_cython/shuffling.pxi",
         [
             (
-                "        if item(cards, k) != item(dealt, which[k]):\n            return False\n",
+                "        if item(items, k) != item(samples, which[k]):\n            return False\n",
                 "        pass\n",
             )
         ],
     ),
-    "places beyond the cards": (
+    "places beyond the items": (
         "src_cython/shuffling.pxi",
         [
             (
@@ -1520,7 +1520,7 @@ BUGS = {
             )
         ],
     ),
-    "fewer places than cards": (
+    "fewer places than items": (
         "src_cython/shuffling.pxi",
         [("    if which.shape[0] != n:\n", "    if False:\n")],
     ),

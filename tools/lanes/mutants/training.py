@@ -23,10 +23,13 @@ BUGS = {
             ),
         ],
     ),
-    "records: where nothing is shuffled": ("fastbp/training/loop.py", [("deck.shuffles and ", "")]),
+    "records: where nothing is shuffled": (
+        "fastbp/training/loop.py",
+        [("ordering.shuffles and ", "")],
+    ),
     "records: of new samples in each epoch": (
         "fastbp/training/loop.py",
-        [("not self._made_of and deck", "deck")],
+        [("not self._made_of and ordering", "ordering")],
     ),
     "records: of doubles for a network of floats": (
         "fastbp/training/loop.py",
@@ -40,8 +43,8 @@ BUGS = {
         "fastbp/training/loop.py",
         [
             (
-                "data.check(deck, layout)\n    for epoch",
-                "data.check(deck, layout), data.compress()\n    for epoch",
+                "data.check(ordering, layout)\n    for epoch",
+                "data.check(ordering, layout), data.pack()\n    for epoch",
             )
         ],
     ),
@@ -109,7 +112,7 @@ BUGS = {
     ),
     "no epoch is shuffled": (
         "fastbp/training/loop.py",
-        [("        deck.shuffle()\n", "        pass\n")],
+        [("        ordering.shuffle()\n", "        pass\n")],
     ),
     "the last epoch is left out": (
         "fastbp/training/loop.py",
@@ -126,11 +129,11 @@ BUGS = {
     ),
     "new samples of a shuffle are not taken": (
         "fastbp/training/loop.py",
-        [("                deck = deck.anew()\n", "")],
+        [("                ordering = ordering.again()\n", "")],
     ),
     "samples are not fitted to a network that has changed": (
         "fastbp/training/loop.py",
-        [("if self._made_of == (deck, layout):", "if self._made_of[:1] == (deck,):")],
+        [("if self._made_of == (ordering, layout):", "if self._made_of[:1] == (ordering,):")],
     ),
     "an empty set trains": (
         "fastbp/training/loop.py",
@@ -140,8 +143,8 @@ BUGS = {
         "fastbp/training/loop.py",
         [
             (
-                "range(0, len(cards), mini_batch_size)",
-                "range(0, len(cards) - mini_batch_size + 1, mini_batch_size)",
+                "range(0, len(items), mini_batch_size)",
+                "range(0, len(items) - mini_batch_size + 1, mini_batch_size)",
             )
         ],
     ),
@@ -149,8 +152,8 @@ BUGS = {
         "fastbp/training/loop.py",
         [
             (
-                "cards = [rows[i] for i in deck.order()]",
-                "cards = [rows[i] for i in range(len(rows))]",
+                "items = [rows[i] for i in ordering.order()]",
+                "items = [rows[i] for i in range(len(rows))]",
             )
         ],
     ),
@@ -539,7 +542,7 @@ BUGS = {
         "fastbp/shuffling.py",
         [
             (
-                "                core.deal(self._cards, self._first, before, self._order)",
+                "                core.reorder(self._items, self._first, before, self._order)",
                 "                pass",
             )
         ],
@@ -556,7 +559,7 @@ BUGS = {
         "fastbp/shuffling.py",
         [
             (
-                "        if length != n and isinstance(self.dealt, Dataset):\n",
+                "        if length != n and isinstance(self.samples, Dataset):\n",
                 "        if False:\n",
             ),
             ("        if length != n:\n", "        if False:\n"),
