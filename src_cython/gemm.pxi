@@ -35,12 +35,12 @@ cdef inline void gemm(
             start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale
         )
     elif real is float:
-        multiply_float(
+        gemm_float(
             start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale,
             queue,
         )  # fmt: skip
     else:
-        multiply_double(
+        gemm_double(
             start, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale,
             queue,
         )  # fmt: skip

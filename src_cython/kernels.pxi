@@ -39,7 +39,7 @@ cdef extern from "simd.h" nogil:
         VECTOR_BYTES
         PLAIN_LOOPS "FASTBP_PLAIN_LOOPS"
         FROM_ZERO
-        FEW "FASTBP_FEW"
+        MOST_SAMPLES "FASTBP_MOST_SAMPLES"
         FROM_ROW
         FROM_C
     ctypedef int fastbp_mode
@@ -57,11 +57,11 @@ cdef extern from "simd.h" nogil:
     void prefetch_row "fastbp_prefetch_row"(const void*, Py_ssize_t) noexcept
     void prefetch "fastbp_prefetch"(PrefetchQueue*, int) noexcept
     void prefetch_lines "fastbp_prefetch_lines"(PrefetchQueue*, int) noexcept
-    void multiply_float(
+    void gemm_float(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
         const float*, Py_ssize_t, float*, Py_ssize_t, const float*, float, PrefetchQueue*
     ) noexcept  # fmt: skip
-    void multiply_double(
+    void gemm_double(
         int, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
         const double*, Py_ssize_t, double*, Py_ssize_t, const double*, double, PrefetchQueue*
     ) noexcept  # fmt: skip
@@ -99,8 +99,8 @@ cdef extern from "simd.h" nogil:
     Py_ssize_t mask_bytes "fastbp_mask_bytes"(Py_ssize_t) noexcept
     void mask_float(Py_ssize_t, const float*, uint32_t*) noexcept
     void mask_double(Py_ssize_t, const double*, uint32_t*) noexcept
-    void expand_float(Py_ssize_t, const char*, float*) noexcept
-    void expand_double(Py_ssize_t, const char*, double*) noexcept
+    void unpack_row_float(Py_ssize_t, const char*, float*) noexcept
+    void unpack_row_double(Py_ssize_t, const char*, double*) noexcept
     void add_wide_rows_float(
         Py_ssize_t, const uint32_t*, const uint32_t*, Py_ssize_t, const float**, const float*,
         Py_ssize_t, float,
@@ -121,8 +121,8 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t, double,
         double*, uint16_t*, PrefetchQueue*
     ) noexcept  # fmt: skip
-    Py_ssize_t compress_float(Py_ssize_t, const float*, char*) noexcept
-    Py_ssize_t compress_double(Py_ssize_t, const double*, char*) noexcept
+    Py_ssize_t pack_row_float(Py_ssize_t, const float*, char*) noexcept
+    Py_ssize_t pack_row_double(Py_ssize_t, const double*, char*) noexcept
     void sum_listed_float(
         Py_ssize_t, Py_ssize_t, Py_ssize_t, const uint16_t*, const float*, const float*,
         const float*, Py_ssize_t, const float*, float*, Py_ssize_t

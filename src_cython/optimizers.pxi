@@ -1,4 +1,4 @@
-# How a step follows from the gradient of a mini-batch.
+# The optimizers: how the parameters are updated by the gradient of a mini-batch.
 
 cdef enum Optimizer:
     PLAIN
@@ -10,30 +10,30 @@ cdef enum Optimizer:
 
 cdef struct Rule:
     int optimizer
-    double l1  # penalties of the weights' sizes and of half their squares, a sample's mean cost
+    double l1  # the mean cost has the penalty l1 sum |w| + l2 / 2 sum w^2
     double l2
-    double alpha  # the same of half their squares, of a whole mini-batch: a share for each sample
-    double beta_1  # momentum, or the decay of the first moment,
-    double beta_2  # and of the second
+    double alpha  # the summed cost of a mini-batch has the penalty alpha / 2 sum w^2
+    double beta_1  # momentum, or decay of the first moment
+    double beta_2  # decay of the second moment
     double epsilon
-    bint epsilon_hat  # whether epsilon is added to Adam's root before that is corrected, not after
-    Py_ssize_t updates  # before this epoch
+    bint epsilon_hat  # whether epsilon is added before Adam's root is corrected, not after
+    Py_ssize_t updates  # number of updates before this epoch
 
 
 cdef inline Py_ssize_t n_moments(int optimizer) noexcept nogil:
-    """Return how many blocks like the parameters an optimizer keeps."""
+    """Return how many moments an optimizer has, each of the size of the parameters."""
     return 0 if optimizer == PLAIN else 2 if optimizer >= ADAM else 1
 
 
 cdef void add_steps(
     const Layer[::1] layers,
-    const real[::1] steps,  # IN      summed over the mini-batch
-    real weight_factor,     # IN      of the weights; biases do not decay
+    const real[::1] steps,  # IN      -eta times the gradient
+    real weight_factor,     # IN      weight decay; biases do not decay
     Py_ssize_t thread_id,   # IN      as in add_gradient
     Py_ssize_t n_threads,
     real[::1] params,       # IN/OUT
 ) noexcept nogil:
-    """Add plain steps to the parameters of every layer."""
+    """Add the steps of plain gradient descent to the parameters of every layer."""
     cdef Py_ssize_t l, i, low, high, bias
     for l in range(1, layers.shape[0]):
         bias = layers[l].offset + layers[l].fan_in * layers[l].width
@@ -48,7 +48,7 @@ cdef void add_steps(
 cdef inline Py_ssize_t row_share(
     const Layer* layer, Py_ssize_t thread_id, Py_ssize_t n_threads
 ) noexcept nogil:
-    """Return where a thread's rows of a layer begin in the parameter block."""
+    """Return the offset of a thread's first row of a layer in the parameter block."""
     return layer.offset + share(layer.fan_in + 1, thread_id, n_threads) * layer.width
 
 
@@ -56,14 +56,14 @@ cdef void apply_rule(
     const Layer[::1] layers,
     const Rule* rule,        # IN      with l2 of this mini-batch
     double learning_rate,
-    Py_ssize_t t,            # IN      updates, with this one
+    Py_ssize_t t,            # IN      number of this update, from 1
     const real[::1] grads,   # IN      the gradient of the mini-batch's mean cost
     Py_ssize_t thread_id,    # IN      as in add_gradient
     Py_ssize_t n_threads,
     real[::1] moments,       # IN/OUT  velocity, or first and second moment
     real[::1] params,        # IN/OUT
 ) noexcept nogil:
-    """Take the optimizer's step in every layer."""
+    """Update the parameters of every layer by the optimizer's rule."""
     cdef Py_ssize_t l, low, high, bias
     for l in range(1, layers.shape[0]):
         bias = layers[l].offset + layers[l].fan_in * layers[l].width
@@ -83,11 +83,14 @@ cdef inline void optimize(
     double learning_rate,
     Py_ssize_t t,
     const real[::1] g,
-    real[::1] u,         # IN/OUT  velocity, or first moment; RMSprop's second; behind it
+    real[::1] u,         # IN/OUT  velocity, or moments: the first, then the second
     real[::1] w,         # IN/OUT  parameters
 ) noexcept nogil:
-    """Take a step: momentum (Polyak, 1964), Nesterov's (1983), RMSprop (Tieleman and Hinton,
-    2012), Adam (Kingma and Ba, 2015), AdamW (Loshchilov and Hutter, 2019)."""
+    """Update parameters low to high - 1.
+
+    Momentum (Polyak, 1964), Nesterov's (1983), RMSprop (Tieleman and Hinton, 2012), Adam (Kingma and
+    Ba, 2015), AdamW (Loshchilov and Hutter, 2019).
+    """
     cdef real l1 = <real> (rule.l1 if penalised else 0), l2 = <real> (rule.l2 if penalised else 0)
     cdef real eta = <real> learning_rate, mu = <real> rule.beta_1, nu = <real> rule.beta_2
     cdef real rest = <real> (1 - rule.beta_1), left = <real> (1 - rule.beta_2)
@@ -112,9 +115,9 @@ cdef inline void optimize(
             w[i] -= eta * gradient / (square_root(u[i]) + epsilon)
     else:
         kept = 1
-        if rule.optimizer == ADAMW:  # decay apart from the gradient
+        if rule.optimizer == ADAMW:  # decay that is not in the gradient
             kept, l2 = 1 - eta * l2, 0
-        # Both moments start from 0: divided by what they lack of a whole mean.
+        # Both moments start from 0: the correction of that bias.
         step = <real> (learning_rate / (1 - pow(rule.beta_1, <double> t)))
         root = <real> (1 / sqrt(1 - pow(rule.beta_2, <double> t)))
         if rule.epsilon_hat:
@@ -143,9 +146,9 @@ cdef double penalties(
     const real[::1] params,
     const Rule* rule,        # IN  with l2 of this mini-batch
 ) noexcept nogil:
-    """Return the penalties of the weights, as parts of a sample's mean cost.
+    """Return the penalties of the weights in the mean cost.
 
-    Padding is 0 and adds nothing; AdamW's decay is no part of the cost.
+    Padding is 0 and adds nothing. AdamW's decay is not part of the cost.
     """
     cdef double l2 = 0 if rule.optimizer == ADAMW else rule.l2, total = 0
     cdef Py_ssize_t l, n

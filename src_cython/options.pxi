@@ -1,17 +1,16 @@
-# What `train` does beyond plain steps.
+# Options of `train` beyond plain gradient descent.
 
 @cython.final
 @cython.auto_pickle(False)
 cdef class Options:
-    """What ``train`` does beyond plain steps.
+    """Options of ``train`` beyond plain gradient descent.
 
-    max_norm: of a sample's gradient; what is longer is scaled down to it. optimizer: one of
-    OPTIMIZERS; l1, l2: penalties of the weights; alpha: of a whole mini-batch; beta_1, beta_2,
-    epsilon, epsilon_hat: the optimizer's numbers; moments: one or two parameter blocks in one
-    array, or None. dropout: rates, by layer from the input on, or None; seed: of dropout; updates,
-    drawn: steps and samples before this epoch. costs (n,) or None: OUT the cost of each sample in
-    the order of the epoch before its step, weighted and with penalties, so that their mean over a
-    mini-batch is its cost.
+    max_norm: to which each sample's gradient is clipped. optimizer: one of OPTIMIZERS. l1, l2,
+    alpha: penalties (Rule). beta_1, beta_2, epsilon, epsilon_hat: of the optimizer. moments: one or two
+    parameter blocks in one array, or None. dropout: rate of each layer from the input on, or None;
+    seed: of dropout. updates, drawn: number of updates and of samples before this epoch. costs (n,)
+    or None: OUT the cost of each sample before its update, in the order of the epoch, weighted and
+    with penalties, so that their mean over a mini-batch is its cost.
     """
 
     cdef double max_norm

@@ -8,9 +8,9 @@
 # nobody needs, behind the address of the sample's inputs. That is the user's own array, where its
 # type is the network's, else a copy. Hence the pointers in this file.
 #
-# Masks are made from the samples as they are, or taken from packed nonzeros (fastbp/training/packing.py): a
-# mask and the values that are not 0. For digits that is a fifth of the memory, which counts where
-# samples come in random order.
+# Masks are made from the samples as they are, or taken from packed nonzeros
+# (fastbp/training/packing.py): a mask and the values that are not 0. For digits that is a fifth of
+# the memory, which counts where samples come in random order.
 
 cdef enum:
     LEAST_INPUTS = 64
@@ -121,7 +121,7 @@ cdef void list_inputs(
     """Load n samples, into workspace rows from `first` on, and list their nonzero inputs."""
     cdef Py_ssize_t s, k, i, n_0 = samples.n_0, end = first + n
     cdef uint32_t* masks
-    cdef const char* record
+    cdef const char* packed_row
     cdef const real* row
     cdef uint16_t* found
     for s in range(first, end):
@@ -129,17 +129,17 @@ cdef void list_inputs(
         masks = mask_of(lists, s)
         row = &a[s, 0]
         if samples.packed is not None:
-            record = <const char*> &samples.packed[samples.starts[i]]
+            packed_row = <const char*> &samples.packed[samples.starts[i]]
             for k in range(mask_bytes(n_0) // 4):
-                masks[k] = (<const uint32_t*> record)[k]
+                masks[k] = (<const uint32_t*> packed_row)[k]
             if real is float:
-                expand_float(n_0, record, &a[s, 0])
+                unpack_row_float(n_0, packed_row, &a[s, 0])
             elif samples.floats is not None:
-                expand_float(n_0, record, <float*> work)
+                unpack_row_float(n_0, packed_row, <float*> work)
                 for k in range(n_0):
                     a[s, k] = (<float*> work)[k]
             else:
-                expand_double(n_0, record, &a[s, 0])
+                unpack_row_double(n_0, packed_row, &a[s, 0])
         else:
             if no_copy:
                 row = in_place(samples, i, work)
@@ -233,7 +233,7 @@ cdef void packed_gradient(
     if start == FROM_ZERO:
         clear((high - low) * width, G + low * width)
         scale = 1
-    if low < high and 1 < n <= FEW:
+    if low < high and 1 < n <= MOST_SAMPLES:
         rows_gradient(layers, n, low, high, lists, delta, scale, work, G, queue)
     elif low < high:
         strips_gradient(layers, n, low, high, lists, delta, start, scale, work, G, queue)
@@ -251,17 +251,17 @@ cdef void rows_gradient(
     real* G,
     PrefetchQueue* queue,
 ) noexcept nogil:
-    """Compute each row that has a nonzero input in one of at most FEW samples, in one go.
+    """Compute each row that has a nonzero input in one of at most MOST_SAMPLES samples, in one go.
 
     A wide row takes only those samples whose input is not 0; narrow rows take all, tile by tile.
     """
     cdef Py_ssize_t first = low // 32, n_words = (high + 31) // 32 - first, width = layers[1].width
     cdef Py_ssize_t s, k, i
     cdef uint32_t* some = <uint32_t*> work  # a bit for each row: whether it has such an input
-    cdef uint32_t* masks = some + n_words  # by sample: FEW words after each other, one a sample
+    cdef uint32_t* masks = some + n_words  # MOST_SAMPLES words together, one a sample
     cdef const uint32_t* mask
     cdef const real* d = &delta[0, layers[1].activation_offset]
-    cdef void* rows[FEW]
+    cdef void* rows[MOST_SAMPLES]
     for k in range(n_words):
         some[k] = 0
     for s in range(n):
@@ -280,8 +280,8 @@ cdef void rows_gradient(
                     G[i] *= scale
     if width * <Py_ssize_t> sizeof(real) > NARROW * VECTOR_BYTES:
         for k in range(n_words):
-            for s in range(FEW):
-                masks[FEW * k + s] = mask_of(lists, s)[first + k] if s < n else 0
+            for s in range(MOST_SAMPLES):
+                masks[MOST_SAMPLES * k + s] = mask_of(lists, s)[first + k] if s < n else 0
         if real is float:
             add_wide_rows_float(
                 n_words, some, masks, width, <const float**> rows, d, delta.shape[1], scale, G,
@@ -386,9 +386,9 @@ def pack_nonzeros(
         if LEAST_INPUTS <= n_0 <= MOST_INPUTS:
             while s < stop and starts[s] + most <= packed.shape[0]:
                 if samples.floats is not None:
-                    bytes = compress_float(n_0, &samples.floats[s, 0], <char*> &packed[starts[s]])
+                    bytes = pack_row_float(n_0, &samples.floats[s, 0], <char*> &packed[starts[s]])
                 else:
-                    bytes = compress_double(n_0, &samples.doubles[s, 0], <char*> &packed[starts[s]])
+                    bytes = pack_row_double(n_0, &samples.doubles[s, 0], <char*> &packed[starts[s]])
                 starts[s + 1] = starts[s] + (bytes + 7) // 8 * 8
                 s += 1
         restore(mode)

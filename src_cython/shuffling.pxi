@@ -139,7 +139,7 @@ def is_in_order(
     list samples not None,                   # IN
     const Py_ssize_t[::1] order not None,  # IN   indices into samples
 ):
-    """Return whether ``items[k]`` is the object ``samples[order[k]]``, for all k, and there are no more."""
+    """Return whether ``items`` is ``[samples[k] for k in order]``, object by object."""
     check_indices(samples, order)
     return same(items, samples, order)
 
@@ -156,4 +156,5 @@ def reorder(
     check_indices(samples, before)
     if same(items, samples, before):
         for k in range(len(samples)):
-            put(items, k, item(samples, after[k]))  # the list still holds the same objects: no count of references changes
+            # The list still holds the same objects, so that no reference count changes.
+            put(items, k, item(samples, after[k]))

@@ -1,24 +1,24 @@
 /* The arithmetic that must fill the vector units, for float and for double.
  *
- *   multiply   C = start + X Y; forward, backward and update are each one call of it
+ *   gemm       C = start + X Y; forward, backward and update are each one call of it
  *   sigmoid    1 / (1 + exp(-z)), by a polynomial of our own
  *   dots       Z = bias + X W^T      } the same for few samples on the public arrays, of any
  *   combine    C = scale B + X Y     } shape and alignment, which need no packing then
  *
- * multiply(from, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale,
+ * gemm(from, n_rows, n_columns, n_terms, X, x_row, x_term, Y, y_row, C, c_row, row, scale,
  * queue) computes, for i < n_rows and j < n_columns,
  *
  *   C[i c_row + j] = start + sum over p < n_terms of X[i x_row + p x_term] Y[p y_row + j]
  *
- * where start is 0 (FROM_ZERO), row[j] (FROM_ROW) or scale times what is there (FROM_C). Sums go
- * on from a row, but what is there is added last: a weight is rounded once a step, however many
- * terms the step has, and tiny ones are not lost. A single term is added to it at once.
- * Columns come in whole lines of 64 bytes, and Y, C and row are aligned to them.
- * sigmoid(n_rows, n, z, row) works in place on n values, whole vectors at any address, of each row.
+ * where start is 0 (FROM_ZERO), row[j] (FROM_ROW) or scale * C[i c_row + j] (FROM_C). The sum starts
+ * from the row, but scale * C is added last, unless there is only one term: a weight is rounded once
+ * per update, however many terms the sum has, and tiny updates are not lost.
+ * n_columns is a multiple of a cache line, 64 bytes, to which Y, C and row are aligned.
+ * sigmoid(n_rows, n, z, row) works in place on n values of each row, whole vectors at any address.
  *
- * queue, if not NULL, names what is read next, and is fetched into the cache bit by bit while
- * tiles are computed: the samples of the next mini-batch lie anywhere in memory, and waiting
- * for them took a fifth of the time at 784-30-10.
+ * queue, if not NULL, names rows that are read next. They are prefetched bit by bit while tiles are
+ * computed: the samples of the next mini-batch may be anywhere in memory, and waiting for them took
+ * a fifth of the time at 784-30-10.
  *
  * dots(n_rows, n_samples, n, W, X, x_row, bias, Z, z_row) computes, for i < n_rows and
  * s < n_samples,
@@ -34,30 +34,30 @@
  * without the first term if B is NULL, and returns 0 if all of C is finite, else NaN. C overlaps
  * no operand: columns may be computed twice.
  *
- * Where most inputs are 0 (packed_inputs.pxi): mask(n, row, masks) writes which of n values are not 0, a
- * bit for each; compress(n, row, record) writes that, and the values that are not 0, and returns how
- * many bytes, with room for as many as all values would take; expand(n, record, row) is the way
- * back, and may read a line of any bytes behind the record. For the k-th of the places listed,
+ * For inputs most of which are 0 (packed_inputs.pxi): mask(n, row, masks) writes a bit for each of n
+ * values, whether it is not 0. pack_row(n, row, packed) writes these bits, then the values that are
+ * not 0, and returns the number of bytes; there must be room for all values. unpack_row(n, packed,
+ * row) is the inverse, and may read a cache line past the end. For the k-th input listed,
  * p = which[k], and 1 or 2 samples x_0 and x_1,
  *
  *   sum_listed(n_samples, n_columns, n, which, x_0, x_1, Y, y_row, row, Z, z_row) sums
  *   x_s[p] Y[p y_row + j], and row[j], to Z[s z_row + j], and
  *   add_listed(n_samples, n_columns, stop, which, x_0, x_1, D, d_row, C, c_row) adds
- *   x_s[p] D[s d_row + j] to C[p c_row + j], and returns of how many places: those before stop.
+ *   x_s[p] D[s d_row + j] to C[p c_row + j] for each p < stop, and returns the number of these.
  *
  * add_rows(n_words, some, n, width, X, D, scale, C, places, queue) computes
  *
  *   C[p width + j] = scale C[p width + j] + sum over s < n of X[s][p] D[s width + j]
  *
- * for each p that the mask `some` has; places is room for as many, and 16. add_wide_rows(n_words,
- * some, masks, width, X, D, scale, C, queue) does so with those samples alone whose masks have p: of
- * 32 places each, masks has the words of FASTBP_FEW samples.
+ * for each p in the mask `some`; places has room for their number + 16. add_wide_rows(n_words,
+ * some, masks, width, X, D, scale, C, queue) sums only samples s whose masks have p: for each 32
+ * inputs, masks has a word of each of FASTBP_MOST_SAMPLES samples.
  *
- * Columns and alignment are those of multiply, and so is the order of sums: the same bits. Two
+ * Columns and alignment are those of gemm, and so is the order of sums: the same bits. Two
  * samples share the loads and stores of the rows that both need.
  *
- * tanh, softplus (ln(1 + exp z)) and exponential work in place like sigmoid; times_decay(n, a, delta)
- * multiplies delta by 1 - exp(-a).
+ * tanh, softplus (ln(1 + exp z)) and exponential work in place like sigmoid;
+ * times_decay(n, a, delta) multiplies delta by 1 - exp(-a).
  *
  * Of single lines, aligned (one_line_layers.pxi): advance(n, decay, W, bias, a, d, x, z) replaces
  * n rows of W by decay W + a d^T and bias, if not NULL, by bias + d, and sets z to that bias, or 0,
@@ -95,18 +95,18 @@
 
 enum { FROM_ZERO, FROM_ROW, FROM_C };
 
-/* Samples at most that add_rows takes. */
-enum { FASTBP_FEW = 16 };
+/* The most samples that add_rows and add_wide_rows take. */
+enum { FASTBP_MOST_SAMPLES = 16 };
 
 
 typedef struct {
-    const char *rows;        /* the first of all */
-    const ptrdiff_t *starts; /* where each begins, in bytes; NULL: as many apart as they are long */
-    ptrdiff_t bytes;         /* of each to fetch */
-    const ptrdiff_t *which;  /* the rows that come next */
-    ptrdiff_t n;             /* how many */
-    ptrdiff_t done;          /* bytes of the first of them that are on their way */
-    int lines;               /* to fetch for every eight rows of a tile */
+    const char *rows;        /* address of row 0 */
+    const ptrdiff_t *starts; /* byte offset of each row; NULL: contiguous rows of `bytes` each */
+    ptrdiff_t bytes;         /* to prefetch of each row */
+    const ptrdiff_t *which;  /* indices of the rows to prefetch */
+    ptrdiff_t n;             /* their number */
+    ptrdiff_t done;          /* bytes of the first of them that have been prefetched */
+    int lines;               /* cache lines to prefetch for every eight rows of a tile */
 } PrefetchQueue;
 
 #ifdef __GNUC__
@@ -115,8 +115,8 @@ typedef struct {
 #define FASTBP_PREFETCH(address) ((void)(address))
 #endif
 
-/* Subnormal numbers count as 0 while a kernel runs, in its thread alone: arithmetic on them is
- * a hundred times as slow, and inputs, weights or errors may be full of them. */
+/* Subnormal numbers count as 0 while a kernel runs, in its thread only: arithmetic on them is a
+ * hundred times slower, and inputs, weights or errors may be full of them. */
 #if defined(__SSE2__) || defined(_M_X64)
 #include <xmmintrin.h>
 typedef unsigned fastbp_mode;
@@ -146,7 +146,7 @@ static inline fastbp_mode fastbp_flush_subnormals(void) { return 0; }
 static inline void fastbp_restore(fastbp_mode before) { (void)before; }
 #endif
 
-/* Of functions that only fetch, gcc drops what it does not inline at once. */
+/* gcc removes a function that only prefetches, unless it is inlined at once. */
 #ifdef __GNUC__
 __attribute__((always_inline))
 #endif
@@ -186,9 +186,9 @@ static inline void fastbp_prefetch(PrefetchQueue *queue, int rows)
 enum { FASTBP_PLAIN_LOOPS = 0 };
 #else
 #define FASTBP_KERNELS "simd_plain.h"
-enum { FASTBP_PLAIN_LOOPS = 1 }; /* gemm.pxi and packed_inputs.pxi have them */
-#define multiply_float(...) ((void)0)
-#define multiply_double(...) ((void)0)
+enum { FASTBP_PLAIN_LOOPS = 1 }; /* in gemm.pxi and packed_inputs.pxi */
+#define gemm_float(...) ((void)0)
+#define gemm_double(...) ((void)0)
 #define sum_listed_float(...) ((void)0)
 #define sum_listed_double(...) ((void)0)
 #endif
@@ -220,8 +220,8 @@ static inline void fastbp_places(uint32_t mask, ptrdiff_t first, uint16_t *which
 }
 #endif
 
-/* Write the places of 32, from the first on, that the mask has; return how many. Sixteen more may be
- * written behind them. */
+/* Write the indices of the mask's bits, counted from `first`; return their number. Up to sixteen
+ * more are written past them. */
 static inline ptrdiff_t fastbp_list_word(uint32_t mask, ptrdiff_t first, uint16_t *which)
 {
     ptrdiff_t found = 0;
@@ -247,14 +247,14 @@ static ptrdiff_t fastbp_list(ptrdiff_t n, const uint32_t *a, const uint32_t *b, 
     return found;
 }
 
-/* Which of FASTBP_FEW samples, by the masks of 32 inputs each, have the input of this bit. */
+/* A bit for each of FASTBP_MOST_SAMPLES samples: whether its mask of 32 inputs has this bit. */
 static inline uint32_t fastbp_samples(const uint32_t *masks, int bit)
 {
 #ifdef __AVX512VL__
     return _mm512_test_epi32_mask(_mm512_loadu_si512(masks), _mm512_set1_epi32(1 << bit));
 #else
     uint32_t samples = 0;
-    for (int s = 0; s < FASTBP_FEW; s++) samples |= (masks[s] >> bit & 1) << s;
+    for (int s = 0; s < FASTBP_MOST_SAMPLES; s++) samples |= (masks[s] >> bit & 1) << s;
     return samples;
 #endif
 }

@@ -34,10 +34,10 @@ static void NAME(mask)(ptrdiff_t n, const REAL *row, uint32_t *masks)
     }
 }
 
-static ptrdiff_t NAME(compress)(ptrdiff_t n, const REAL *a, char *record)
+static ptrdiff_t NAME(pack_row)(ptrdiff_t n, const REAL *a, char *packed)
 {
-    uint32_t *const masks = (uint32_t *)record;
-    REAL *const values = (REAL *)(record + fastbp_mask_bytes(n));
+    uint32_t *const masks = (uint32_t *)packed;
+    REAL *const values = (REAL *)(packed + fastbp_mask_bytes(n));
     ptrdiff_t found = 0, i = 0;
 #ifdef LISTS_OF_VECTORS
     for (; i + 32 <= n; i += 32) {
@@ -62,14 +62,14 @@ static ptrdiff_t NAME(compress)(ptrdiff_t n, const REAL *a, char *record)
         }
         masks[i / 32] = mask;
     }
-    return (char *)(values + found) - record;
+    return (char *)(values + found) - packed;
 }
 
-/* The row that a record was written from. */
-static void NAME(expand)(ptrdiff_t n, const char *record, REAL *row)
+/* The row that a packed was written from. */
+static void NAME(unpack_row)(ptrdiff_t n, const char *packed, REAL *row)
 {
-    const uint32_t *const masks = (const uint32_t *)record;
-    const REAL *values = (const REAL *)(record + fastbp_mask_bytes(n));
+    const uint32_t *const masks = (const uint32_t *)packed;
+    const REAL *values = (const REAL *)(packed + fastbp_mask_bytes(n));
     ptrdiff_t i = 0;
 #ifdef LISTS_OF_VECTORS
     for (; i + 32 <= n; i += 32)

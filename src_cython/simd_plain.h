@@ -91,7 +91,7 @@ static void NAME(add_wide_rows)(
     const REAL *const *X, const REAL *D, ptrdiff_t d_row, REAL scale, REAL *C, PrefetchQueue *queue)
 {
     for (ptrdiff_t p = 0; p < 32 * n_words; p++) {
-        const uint32_t of = fastbp_samples(masks + p / 32 * FASTBP_FEW, (int)(p % 32));
+        const uint32_t of = fastbp_samples(masks + p / 32 * FASTBP_MOST_SAMPLES, (int)(p % 32));
         if (!(some[p / 32] >> p % 32 & 1)) continue;
         for (ptrdiff_t j_0 = 0; j_0 < width; j_0 += NAME(LINE)) {
             REAL *const c = C + p * width + j_0, sums[NAME(LINE)] = {0};

@@ -87,7 +87,7 @@ static inline int NAME(part)(ptrdiff_t n, ptrdiff_t most)
     return (int)((n + parts - 1) / parts);
 }
 
-/* All tiles of a panel of C: the columns of its tiles, and n terms of the sums, the first or not. */
+/* All tiles of a panel of C, for n terms of the sums. */
 static void __attribute__((noinline)) NAME(panel)(
     int columns, int from, int first, ptrdiff_t n_rows, ptrdiff_t n,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
@@ -140,7 +140,7 @@ static void __attribute__((noinline)) NAME(packed_panel)(
         columns * SIZE, C, c_row, row, scale, queue);
 }
 
-static void NAME(multiply)(
+static void NAME(gemm)(
     int from, ptrdiff_t n_rows, ptrdiff_t n_columns, ptrdiff_t n_terms,
     const REAL *X, ptrdiff_t x_row, ptrdiff_t x_term, const REAL *Y, ptrdiff_t y_row,
     REAL *C, ptrdiff_t c_row, const REAL *row, REAL scale, PrefetchQueue *queue)
@@ -558,7 +558,7 @@ static REAL NAME(combine)(
 #define WIDE_ROW(COLUMNS)                                                                    \
     case COLUMNS:                                                                            \
         for (ptrdiff_t w = 0; w < n_words; w++) {                                            \
-            const uint32_t *const word = masks + w * FASTBP_FEW;                             \
+            const uint32_t *const word = masks + w * FASTBP_MOST_SAMPLES;                             \
             for (uint32_t left = some[w]; left; left &= left - 1) {                          \
                 const int bit = fastbp_first(left);                                          \
                 VEC *const c = (VEC *)(C + (32 * w + bit) * width);                          \

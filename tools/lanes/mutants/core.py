@@ -908,8 +908,8 @@ BUGS = {
         "src_cython/packed_inputs.pxi",
         [
             (
-                "            elif samples.floats is not None:\n                expand",
-                "            elif False:\n                expand",
+                "            elif samples.floats is not None:\n                unpack_row",
+                "            elif False:\n                unpack_row",
             )
         ],
     ),
