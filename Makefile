@@ -30,6 +30,7 @@ lint:  ## ruff, mypy, stubtest
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -q tests/test_types.py
 	$(PYTHON) -m mypy.stubtest fastbp --mypy-config-file pyproject.toml --allowlist tests/stubtest.txt
 
 bench:  ## compare speeds, and write all tables; close other programs first

@@ -141,8 +141,8 @@ class Model:
     sizes: Any
     # Plain attributes, as in the book: programs copy, update and pickle vars(net), delete them,
     # and have properties of these names in their own classes.
-    biases: Any
-    weights: Any
+    biases: list[NDArray[Any]]
+    weights: list[NDArray[Any]]
     dtype: np.dtype[Any] = _checks.FLOAT64
 
     _shipped: Shipped

@@ -8,17 +8,20 @@ object or in this module, is called, by a slower path.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastbp import _checks, files, samples, shuffling
 from fastbp._network import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import text
 from fastbp.functions import sigmoid
+from fastbp.samples import Dataset
 from fastbp.training import loop
+from fastbp.typing import Samples
 
 # The book's modules have no __all__: exercises use what `import *` brings along.
 __all__ = ["Network", "np", "random", "sigmoid", "sigmoid_prime"]
@@ -48,7 +51,7 @@ class Network(Model):
 
     def __init__(
         self,
-        sizes: Any,
+        sizes: Sequence[int],
         *,
         dtype: DTypeLike = np.float64,
         random_state: int | np.random.Generator | None = None,
@@ -56,7 +59,7 @@ class Network(Model):
         self._start(sizes, dtype, random_state)
         self._draw()
 
-    def feedforward(self, a: Any) -> Any:
+    def feedforward(self, a: ArrayLike | Dataset) -> Any:
         """Return the output activations for ``a``.
 
         Parameters
@@ -79,11 +82,11 @@ class Network(Model):
 
     def SGD(
         self,
-        training_data: Any,
+        training_data: Samples,
         epochs: int,
         mini_batch_size: int,
         eta: float,
-        test_data: Any = None,
+        test_data: Samples | None = None,
         *,
         shuffle: Shuffling = True,
         verbose: bool = True,
@@ -153,7 +156,7 @@ class Network(Model):
                 after_epoch=report,
             )
 
-    def update_mini_batch(self, mini_batch: Any, eta: float) -> None:
+    def update_mini_batch(self, mini_batch: Samples, eta: float) -> None:
         """Take one gradient step from the samples in ``mini_batch``.
 
         Gradients are summed over the ``m`` samples, then applied once::
@@ -182,7 +185,7 @@ class Network(Model):
             eta = _checks.number(eta, "eta")
             self._update(mini_batch, eta, 1.0, self._compiled_cost())
 
-    def backprop(self, x: Any, y: Any) -> tuple[Arrays, Arrays]:
+    def backprop(self, x: ArrayLike, y: ArrayLike) -> tuple[Arrays, Arrays]:
         """Return ``(nabla_b, nabla_w)``, the gradient of one sample's cost (BP1-BP4).
 
         Parameters
@@ -207,7 +210,7 @@ class Network(Model):
             )
         return self._backprop(x, y, "quadratic")
 
-    def evaluate(self, test_data: Any) -> int:
+    def evaluate(self, test_data: Samples) -> int:
         """Return how many samples have their largest output at their label.
 
         Parameters

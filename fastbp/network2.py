@@ -18,13 +18,22 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp import _checks, files, parameters, samples, shuffling
 from fastbp._network import Arrays, Model, Shipped, Shuffling
 from fastbp.errors import FormatError, shown, text
 from fastbp.functions import ACTIVATIONS, HIDDEN, NUMPY, OUTPUTS, sigmoid
+from fastbp.samples import Dataset
 from fastbp.training import loop
+from fastbp.typing import (
+    CostFunction,
+    HiddenActivation,
+    Initializer,
+    InitializerName,
+    OutputActivation,
+    Samples,
+)
 
 # The book's modules have no __all__: exercises use what `import *` brings along.
 __all__ = [
@@ -152,16 +161,16 @@ class Network(Model):
         Training rebinds them to fresh arrays.
     """
 
-    cost: Any
+    cost: CostFunction | type[CostFunction]
 
     def __init__(
         self,
-        sizes: Any,
-        cost: Any = CrossEntropyCost,
+        sizes: Sequence[int],
+        cost: CostFunction | type[CostFunction] = CrossEntropyCost,
         *,
-        activation: str | Sequence[str] = "sigmoid",
-        output_activation: str | None = None,
-        initializer: str | Callable[..., Any] = "book",
+        activation: HiddenActivation | Sequence[HiddenActivation] = "sigmoid",
+        output_activation: OutputActivation | None = None,
+        initializer: InitializerName | Initializer = "book",
         dtype: DTypeLike = np.float64,
         random_state: int | np.random.Generator | None = None,
     ) -> None:
@@ -194,7 +203,7 @@ class Network(Model):
         """Draw biases and weights from N(0, 1), as chapter 1 does."""
         self._draw()
 
-    def feedforward(self, a: Any) -> Any:
+    def feedforward(self, a: ArrayLike | Dataset) -> Any:
         """Return the output activations for ``a``.
 
         Parameters
@@ -217,12 +226,12 @@ class Network(Model):
 
     def SGD(
         self,
-        training_data: Any,
+        training_data: Samples,
         epochs: int,
         mini_batch_size: int,
         eta: float,
         lmbda: float = 0.0,
-        evaluation_data: Any = None,
+        evaluation_data: Samples | None = None,
         monitor_evaluation_cost: bool = False,
         monitor_evaluation_accuracy: bool = False,
         monitor_training_cost: bool = False,
@@ -346,7 +355,7 @@ class Network(Model):
 
     def update_mini_batch(
         self,
-        mini_batch: Any,
+        mini_batch: Samples,
         eta: float,
         lmbda: float,
         n: float,
@@ -389,7 +398,7 @@ class Network(Model):
             max_norm = _max_norm(clip_norm)
             self._update(mini_batch, eta, 1 - eta * (lmbda / n), self._compiled_cost(), max_norm)
 
-    def backprop(self, x: Any, y: Any) -> tuple[Arrays, Arrays]:
+    def backprop(self, x: ArrayLike, y: ArrayLike) -> tuple[Arrays, Arrays]:
         """Return ``(nabla_b, nabla_w)``, the gradient of one sample's cost (BP1-BP4).
 
         Parameters
@@ -411,7 +420,7 @@ class Network(Model):
             return self._backprop_with(self._output_delta(), x, y)
         return self._backprop(x, y, cost)
 
-    def accuracy(self, data: Any, convert: bool = False) -> int:
+    def accuracy(self, data: Samples, convert: bool = False) -> int:
         """Return how many samples have their largest output at their label.
 
         Parameters
@@ -431,7 +440,7 @@ class Network(Model):
             return self._count_with(self.feedforward, data, "data", label)
         return self._count(data, "data", y="columns" if convert else "labels")
 
-    def total_cost(self, data: Any, lmbda: float, convert: bool = False) -> float:
+    def total_cost(self, data: Samples, lmbda: float, convert: bool = False) -> float:
         """Return the mean cost of ``data`` plus ``lmbda / (2 len(data))`` times sum |w|^2.
 
         Parameters
@@ -449,24 +458,24 @@ class Network(Model):
             A sample is bad, or its ``y`` not what ``convert`` says; there is none.
         """
         lmbda = _checks.number(lmbda, "lmbda")
-        data = samples.materialise(data, "data")
-        if len(data) == 0:
+        found: Any = samples.materialise(data, "data")
+        if len(found) == 0:
             raise ValueError(text("data", "at least one sample", "none"))
-        fn, sizes, n = self.cost.fn, self._sizes(), len(data)
+        fn, sizes, n = self.cost.fn, self._sizes(), len(found)
         cost, weights = np.inf, self.weights
         if self._shipped.overridden(self, "feedforward", "sigmoid"):
-            if convert or _has_labels(data):
-                labels = samples.labels([y for _, y in data], sizes[-1], "data")
+            if convert or _has_labels(found):
+                labels = samples.labels([y for _, y in found], sizes[-1], "data")
                 columns = (vectorized_result(label, sizes[-1]) for label in labels)
-                data = zip((x for x, _ in data), columns, strict=True)
-            cost = sum(_cost(fn, self.feedforward(x), y) / n for x, y in data)
+                found = zip((x for x, _ in found), columns, strict=True)
+            cost = sum(_cost(fn, self.feedforward(x), y) / n for x, y in found)
         else:
-            data = samples.gate(data, sizes, "data", y="labels" if convert else "columns")
+            found = samples.gate(found, sizes, "data", y="labels" if convert else "columns")
             state = self._checked()  # one for outputs and weights, though another thread may train
             sizes, weights = state[0].sizes, state[2]
-            samples.check_shapes(data, sizes, "data", targets=True)
-            A = self._outputs(data.X, state=state).astype(np.float64, copy=False)
-            Y = samples.targets(data, sizes[-1], _checks.FLOAT64)
+            samples.check_shapes(found, sizes, "data", targets=True)
+            A = self._outputs(found.X, state=state).astype(np.float64, copy=False)
+            Y = samples.targets(found, sizes[-1], _checks.FLOAT64)
             if fn in _SUMMING_FUNCTIONS:
                 cost = fn(A, Y) / n
             if not np.isfinite(cost):  # a user's own, or a sum of samples beyond float64
@@ -539,7 +548,7 @@ class Network(Model):
             return lambda z, a, y: (a - y) * prime(z)
         if delta is PoissonCost.delta and layout.activations[-1] == "softplus":
             return lambda z, a, y: (a - y) / a * NUMPY["softplus"].prime(z)
-        return delta  # type: ignore[no-any-return]
+        return delta
 
     def _own_cost(self) -> Any:
         """Return the name of the cost's ``fn``, or a user's own."""
@@ -569,7 +578,10 @@ class Network(Model):
 
 
 def load(
-    filename: str | PathLike[str], *, cost: Any = None, dtype: DTypeLike | None = None
+    filename: str | PathLike[str],
+    *,
+    cost: CostFunction | type[CostFunction] | None = None,
+    dtype: DTypeLike | None = None,
 ) -> Network:
     """Return the network that ``save``, or the book's program, wrote to ``filename``.
 
@@ -683,7 +695,7 @@ def from_json(
     except (TypeError, ValueError) as error:
         raise FormatError(f"{where}: {error}") from None
     # Made as the book makes it, by a constructor that draws: the global stream moves alike.
-    net = Network(data["sizes"], cost=cost, dtype=dtype, activation=names)
+    net = Network(data["sizes"], cost, dtype=dtype, activation=names)  # type: ignore[arg-type]
     net._commit(biases, weights)
     return net
 

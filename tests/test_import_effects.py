@@ -144,7 +144,8 @@ EFFECTS = {
     "an error state": "np.seterr(all='ignore')",
     "a file": "kept = open(os.devnull)",
     "a variable": "os.environ['OMP_NUM_THREADS'] = '1'",
-    "a rounding": "ctypes.CDLL(None).fesetround(0x400)",
+    # Downward on x86, upward on aarch64; each refuses the other's number.
+    "a rounding": "[ctypes.CDLL(None).fesetround(mode) for mode in (0x400, 0x400000)]",
     "flushed denormals": "ctypes.CDLL(None).fesetenv(flushing)",
     "a process": "kept = __import__('subprocess').Popen(['sleep', '9'])",
 }

@@ -23,11 +23,12 @@ from fastbp.gradients.work import (
     looked_at,
 )
 from fastbp.parameters import Layout
+from fastbp.typing import Data, Inputs
 
 
 def gradient(
     net: Net,
-    data: Any,
+    data: Data,
     *,
     sample_weight: ArrayLike | None = None,
     reduction: Literal["mean", "sum"] = "mean",
@@ -77,7 +78,7 @@ def gradient(
     return _unscaled(work.layout.unpack(grads), exponent if reduction == "sum" else 0)
 
 
-def activations(net: Net, data: Any) -> Arrays:
+def activations(net: Net, data: Inputs) -> Arrays:
     """Return the activations of every layer for each sample.
 
     Parameters
@@ -106,7 +107,7 @@ def activations(net: Net, data: Any) -> Arrays:
     return [np.ascontiguousarray(a.T) for a in found]
 
 
-def deltas(net: Net, data: Any) -> Arrays:
+def deltas(net: Net, data: Data) -> Arrays:
     """Return the error delta = dC/dz of every layer for each sample (BP1, BP2).
 
     Parameters
@@ -133,7 +134,7 @@ def deltas(net: Net, data: Any) -> Arrays:
     return _values(work, work.layout.sizes[1:], errors=True)
 
 
-def per_sample_costs(net: Net, data: Any) -> Array:
+def per_sample_costs(net: Net, data: Data) -> Array:
     """Return the cost of each sample.
 
     Parameters
@@ -163,7 +164,7 @@ def per_sample_costs(net: Net, data: Any) -> Array:
 
 
 def per_sample_gradients(
-    net: Net, data: Any, *, out: Any = None, flat: bool = False
+    net: Net, data: Data, *, out: Any = None, flat: bool = False
 ) -> Nablas | Array:
     """Return the gradient of each sample's cost.
 
@@ -222,7 +223,7 @@ def per_sample_gradients(
     return result  # type: ignore[no-any-return]
 
 
-def per_sample_gradient_norms(net: Net, data: Any, *, per_layer: bool = False) -> Array:
+def per_sample_gradient_norms(net: Net, data: Data, *, per_layer: bool = False) -> Array:
     """Return the Euclidean norm of each sample's gradient.
 
     Parameters
@@ -258,7 +259,7 @@ def per_sample_gradient_norms(net: Net, data: Any, *, per_layer: bool = False) -
     return norms
 
 
-def gradient_second_moment(net: Net, data: Any) -> Nablas:
+def gradient_second_moment(net: Net, data: Data) -> Nablas:
     """Return the sum over samples of the squared gradient, parameter by parameter.
 
     Parameters
@@ -294,7 +295,7 @@ def gradient_second_moment(net: Net, data: Any) -> Nablas:
     return work.layout.unpack(grads)
 
 
-def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
+def gradient_gram(net: Net, data: Data, other: Data | None = None) -> Array:
     """Return the inner products of all samples' gradients, a Gram matrix.
 
     Parameters
@@ -339,7 +340,7 @@ def gradient_gram(net: Net, data: Any, other: Any = None) -> Array:
 
 
 def clipped_gradient(
-    net: Net, data: Any, max_norm: float, *, reduction: Literal["mean", "sum"] = "sum"
+    net: Net, data: Data, max_norm: float, *, reduction: Literal["mean", "sum"] = "sum"
 ) -> tuple[Nablas, Array]:
     """Return the gradient of ``data``, each sample's scaled down to a norm of ``max_norm`` first.
 
@@ -388,7 +389,7 @@ def clipped_gradient(
     return work.layout.unpack(grads), norms
 
 
-def input_gradient(net: Net, data: Any) -> Array:
+def input_gradient(net: Net, data: Data) -> Array:
     """Return the gradient of each sample's cost by its inputs.
 
     Parameters
@@ -419,7 +420,7 @@ def input_gradient(net: Net, data: Any) -> Array:
     return out
 
 
-def jacobian(net: Net, data: Any) -> Array:
+def jacobian(net: Net, data: Inputs) -> Array:
     """Return the derivatives of all outputs by all inputs, for each sample.
 
     Parameters
@@ -448,7 +449,7 @@ def jacobian(net: Net, data: Any) -> Array:
 
 
 def hessian_vector_product(
-    net: Net, data: Any, v: Any, *, reduction: Literal["mean", "sum"] = "mean"
+    net: Net, data: Data, v: Any, *, reduction: Literal["mean", "sum"] = "mean"
 ) -> Nablas | Array:
     """Return the Hessian of the cost of ``data``, times a vector, exactly.
 
@@ -568,7 +569,7 @@ def _errors_and_activations(work: Work) -> tuple[Arrays, Arrays]:
     return _values(work, sizes[1:], errors=True), _values(work, sizes, errors=False)
 
 
-def _jacobian_with(net: Net, data: Any, functions: list[Activation]) -> Array:
+def _jacobian_with(net: Net, data: Data, functions: list[Activation]) -> Array:
     """Return the Jacobian of a network with functions of a user's."""
     data, (layout, biases, weights) = looked_at(net, data, targets=False)
     a = data.X.T.astype(net.dtype)

@@ -13,6 +13,7 @@ from fastbp.errors import shown, text
 from fastbp.functions import costs
 from fastbp.gradients.exact import cost_of, gradient
 from fastbp.gradients.work import Array, Arrays, Net, divisor, looked_at
+from fastbp.typing import Data
 
 # Steps along a parameter. Of differences the error is least where truncation and rounding of
 # float64 meet; the complex step subtracts nothing, so its step may be as small as one likes.
@@ -37,7 +38,7 @@ class NumericalGradient(NamedTuple):
 
 def numerical_gradient(
     net: Net,
-    data: Any,
+    data: Data,
     *,
     method: Literal["forward", "central", "perturbation"] = "central",
     reduction: Literal["mean", "sum"] = "mean",
@@ -154,7 +155,7 @@ def _worst(errors: LayerErrors) -> float:
 
 def check_gradient(
     net: Net,
-    data: Any,
+    data: Data,
     *,
     method: Literal["complex", "central"] = "complex",
     directions: int | None = None,
@@ -234,7 +235,7 @@ class _Cost:
     def __init__(
         self,
         net: Net,
-        data: Any,
+        data: Data,
         reduction: Any,
         cost: Callable[[Any, Any], Any] | None = None,
     ) -> None:

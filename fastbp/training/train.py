@@ -6,7 +6,7 @@ import importlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ from fastbp.training.checkpoint import Checkpoint
 from fastbp.training.history import EarlyStopping, History
 from fastbp.training.objective import Objective, Score
 from fastbp.training.trainer import Callback, Trainer
+from fastbp.typing import Data, OptimizerName
 
 if TYPE_CHECKING:
     from fastbp._network import Model
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
 def train(
     net: Model,
-    data: Any,
+    data: Data,
     *,
     epochs: int,
     mini_batch_size: int = 32,
-    optimizer: Optimizer | LBFGS | str = "adam",
+    optimizer: Optimizer | LBFGS | OptimizerName = "adam",
     schedule: Schedule | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
@@ -40,8 +41,8 @@ def train(
     dropout: float | Sequence[float] = 0.0,
     clip_norm: float | None = None,
     sample_weight: ArrayLike | None = None,
-    class_weight: Mapping[int, float] | str | None = None,
-    validation: Any = None,
+    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    validation: Data | None = None,
     score: Score | None = None,
     evaluate: bool = True,
     early_stopping: int | EarlyStopping | None = None,
