@@ -38,7 +38,8 @@ if TYPE_CHECKING:  # what not every program needs is imported when it is first a
         unflatten,
     )
     from fastbp.training.checkpoint import Checkpoint
-    from fastbp.training.history import EarlyStopping, History
+    from fastbp.training.early_stopping import EarlyStopping
+    from fastbp.training.history import History
     from fastbp.training.train import train
 
     __version__: str
@@ -97,7 +98,7 @@ _MODULES = {
 }
 _HOMES = {
     "Checkpoint": "training.checkpoint",
-    "EarlyStopping": "training.history",
+    "EarlyStopping": "training.early_stopping",
     "History": "training.history",
     "train": "training.train",
 }  # of all others it is gradients

@@ -52,6 +52,21 @@ def number(value: Any, where: str, *, above: float = -math.inf) -> float:
     return result
 
 
+def at_least_0(value: Any, where: str) -> float:
+    """Return ``value`` as a finite float of at least 0."""
+    result = number(value, where)
+    if result < 0:
+        raise ValueError(text(where, "0 or more", result))
+    return result
+
+
+def boolean(value: Any, where: str) -> bool:
+    """Return ``value``, True or False, or 1 or 0, as a bool."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(text(where, "True or False", shown(value)))
+
+
 def random_state(value: Any) -> int | np.random.Generator:
     """Return ``value``, a seed or a generator, as it is."""
     if isinstance(value, np.random.Generator):

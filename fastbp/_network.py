@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastbp import _checks, files, parameters, samples, shuffling
 from fastbp._dispatch import core
-from fastbp.errors import FormatError, shown, text
+from fastbp.errors import FormatError, near, shown, text
 from fastbp.functions import COSTS, NUMPY, Activation
 from fastbp.samples import Dataset
 from fastbp.training import loop
@@ -193,7 +193,8 @@ class Model:
             if initializer not in INITIALIZERS:
                 names = ", ".join(repr(name) for name in ("book", "large", *INITIALIZERS))
                 expected = f"{names} or a function"
-                raise ValueError(text("initializer", expected, shown(initializer)))
+                hint = near(initializer, ("book", "large", *INITIALIZERS))
+                raise ValueError(text("initializer", expected, shown(initializer), hint))
             draw = INITIALIZERS[initializer]
             shapes = list(pairwise(self._sizes()))
             weights = [draw(generator, m, n).astype(self.dtype) for m, n in shapes]

@@ -1,6 +1,6 @@
 """The exceptions of fastbp, and the one formula of their texts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _MOST = 80  # characters of a value in an error text
@@ -45,3 +45,11 @@ def shown(value: object, form: Callable[[Any], str] = repr) -> str:
     except (ValueError, RecursionError):  # an integer of thousands of digits, a list of lists of …
         words = f"{type(value).__name__} too long to be shown"
     return words if len(words) <= _MOST else words[: _MOST - 1] + "…"
+
+
+def near(value: object, names: Iterable[str]) -> str:
+    """Return the hint at the name that ``value`` is nearly, or "" where there is none."""
+    import difflib  # after an error only
+
+    found = difflib.get_close_matches(value, names, 1) if isinstance(value, str) else []
+    return f"did you mean {found[0]!r}?" if found else ""

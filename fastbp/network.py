@@ -125,6 +125,7 @@ class Network(Model):
             mini_batch_size = _checks.integer(mini_batch_size, "mini_batch_size", 1)
             n_threads = _checks.integer(n_threads, "n_threads", 1)
             eta = _checks.number(eta, "eta")
+            _checks.boolean(verbose, "verbose"), _checks.boolean(check_finite, "check_finite")
             order = self._shuffle(shuffle, lambda: random.shuffle)
             data = samples.materialise(training_data, "training_data")
             tests = [] if test_data is None else samples.materialise(test_data, "test_data")

@@ -13,7 +13,7 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp import _checks, files, parameters, samples, shuffling
 from fastbp._network import Arrays, Model, Shipped, Shuffling
-from fastbp.errors import FormatError, shown, text
+from fastbp.errors import FormatError, near, shown, text
 from fastbp.functions import ACTIVATIONS, HIDDEN, NUMPY, OUTPUTS, sigmoid
 from fastbp.samples import Dataset
 from fastbp.training import loop
@@ -282,6 +282,15 @@ class Network(Model):
             n_threads = _checks.integer(n_threads, "n_threads", 1)
             early_stopping_n = _checks.integer(early_stopping_n, "early_stopping_n", 0)
             eta, lmbda = _checks.number(eta, "eta"), _checks.number(lmbda, "lmbda")
+            for option, value in (
+                ("monitor_evaluation_cost", monitor_evaluation_cost),
+                ("monitor_evaluation_accuracy", monitor_evaluation_accuracy),
+                ("monitor_training_cost", monitor_training_cost),
+                ("monitor_training_accuracy", monitor_training_accuracy),
+                ("verbose", verbose),
+                ("check_finite", check_finite),
+            ):
+                _checks.boolean(value, option)
             max_norm = _max_norm(clip_norm)
             # A user's own update_mini_batch need not know the option.
             options = {} if clip_norm is None else {"clip_norm": max_norm}
@@ -435,6 +444,7 @@ class Network(Model):
         ValueError, TypeError
             A sample is bad, or its ``y`` not what ``convert`` says.
         """
+        _checks.boolean(convert, "convert")
         if self._shipped.overridden(self, "feedforward", "sigmoid"):
             label = np.argmax if convert and not _has_labels(data) else lambda y: y
             return self._count_with(self.feedforward, data, "data", label)
@@ -458,6 +468,7 @@ class Network(Model):
             A sample is bad, or its ``y`` not what ``convert`` says; there is none.
         """
         lmbda = _checks.number(lmbda, "lmbda")
+        _checks.boolean(convert, "convert")
         found: Any = samples.materialise(data, "data")
         if len(found) == 0:
             raise ValueError(text("data", "at least one sample", "none"))
@@ -721,6 +732,9 @@ def _activations(hidden: Any, output: Any, n_layers: int, cost: str | None) -> t
             output = "sigmoid" if usual == "linear" and hidden == "sigmoid" else usual
         names.append(output)
     else:
+        if not isinstance(hidden, Iterable) or callable(hidden):
+            expected = f"a name, or a list of {n_layers} names"
+            raise TypeError(text("activation", expected, shown(hidden)))
         names = list(hidden)
         if len(names) != n_layers:
             expected = f"one name, or {n_layers}: of each layer but the input"
@@ -734,7 +748,8 @@ def _activations(hidden: Any, output: Any, n_layers: int, cost: str | None) -> t
         if name not in admitted:
             where = "output_activation" if last else f"activation[{l}]"
             of = f" (cost {cost})" if last and cost else ""
-            hint = "softmax is of outputs" if name == "softmax" and not last else ""
+            softmax = name == "softmax" and not last
+            hint = "softmax is for the output layer" if softmax else near(name, admitted)
             raise ValueError(text(where, f"one of {', '.join(admitted)}{of}", shown(name), hint))
     return tuple(names)
 

@@ -6,34 +6,39 @@ The steps themselves are compiled; ``TABLE`` names what the command line offers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import _checks
 from fastbp._dispatch import core
-from fastbp.errors import shown, text
+from fastbp.errors import near, shown, text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """What all have in common: a learning rate, and numbers that are checked."""
 
-    eta: float = 0.001
+    eta: float = field(default=0.001, kw_only=False)
 
     blocks: ClassVar[int] = 0  # of state, as large as the parameters
     squares: ClassVar[int] = 0  # how many of them, the last, hold mean squares
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            where, value = f"{type(self).__name__}.{field.name}", getattr(self, field.name)
-            if field.name in ("nesterov", "epsilon_hat"):
+        if type(self) is Optimizer:
+            raise TypeError(text("Optimizer", "one of its kinds, such as Adam()", "Optimizer()"))
+        for option in fields(self):
+            name = option.name
+            where, value = f"{type(self).__name__}.{name}", getattr(self, name)
+            if name in ("nesterov", "epsilon_hat"):
+                _checks.boolean(value, where)
                 continue
             number = _checks.number(value, where)
-            most = 1.0 if field.name in ("momentum", "rho", "beta_1", "beta_2") else float("inf")
+            most = 1.0 if name in ("momentum", "rho", "beta_1", "beta_2") else float("inf")
             if not 0 <= number < most:
-                bound = f"0 <= {field.name}" + (" < 1" if most == 1 else "")
+                bound = f"0 <= {name}" + (" < 1" if most == 1 else "")
                 raise ValueError(text(where, bound, value))
 
     @property
@@ -55,7 +60,7 @@ class SGD(Optimizer):
     1983).
     """
 
-    eta: float = 0.1
+    eta: float = field(default=0.1, kw_only=False)
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -153,6 +158,12 @@ class LBFGS:
     blocks: ClassVar[int] = 0
     squares: ClassVar[int] = 0
 
+    def __post_init__(self) -> None:
+        _checks.integer(self.memory, "LBFGS.memory", 1)
+        _checks.integer(self.max_evaluations, "LBFGS.max_evaluations", 1)
+        _checks.at_least_0(self.tolerance, "LBFGS.tolerance")
+        _checks.at_least_0(self.least, "LBFGS.least")
+
 
 @dataclass
 class State:
@@ -164,6 +175,18 @@ class State:
     moments: NDArray[Any] | None = None
     updates: int = 0
     samples: int = 0
+
+    def __post_init__(self) -> None:
+        self.check("State")
+
+    def check(self, where: str) -> None:
+        """Raise if this is not the memory of a run; attributes may be set at any time."""
+        if self.moments is not None and not isinstance(self.moments, np.ndarray):
+            raise TypeError(text(f"{where}.moments", "an array or None", shown(self.moments)))
+        for name in ("updates", "samples"):
+            number = _checks.integer(getattr(self, name), f"{where}.{name}", 0)
+            if number >= 2**62:
+                raise ValueError(text(f"{where}.{name}", "a number below 2**62", number))
 
 
 TABLE: dict[str, Callable[..., Any]] = {
@@ -183,7 +206,9 @@ def named(value: Any) -> Optimizer | LBFGS:
         return TABLE[value]()  # type: ignore[no-any-return]
     if isinstance(value, Optimizer | LBFGS):
         return value
-    raise ValueError(text("optimizer", f"one of {', '.join(TABLE)}, or an object", shown(value)))
+    expected = f"one of {', '.join(TABLE)}, or an object"
+    error = ValueError if isinstance(value, str) else TypeError
+    raise error(text("optimizer", expected, shown(value), near(value, TABLE)))
 
 
 def described(optimizer: Optimizer | LBFGS) -> str:
@@ -191,6 +216,6 @@ def described(optimizer: Optimizer | LBFGS) -> str:
 
     A number that a later version adds does not change what an old file says.
     """
-    values = ((field, getattr(optimizer, field.name)) for field in fields(optimizer))
-    own = (f"{field.name}={value!r}" for field, value in values if value != field.default)
+    values = ((option, getattr(optimizer, option.name)) for option in fields(optimizer))
+    own = (f"{option.name}={value!r}" for option, value in values if value != option.default)
     return f"{type(optimizer).__name__}({', '.join(own)})"

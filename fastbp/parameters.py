@@ -6,7 +6,7 @@ zeros to whole vectors. This module and the layout table that it hands to the
 core are the only places that know an offset; the block is never public.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ _BLOCK_WORK = 2**23 * core.VECTOR
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return ``sizes`` as a tuple of ints, two layers or more, each of one neuron or more."""
-    if isinstance(sizes, str | bytes) or not _has_length(sizes):
+    if isinstance(sizes, str | bytes | Mapping | Set) or not _has_length(sizes):
         raise TypeError(text("sizes", "a list of integers", shown(sizes)))
     if all(type(size) is int for size in sizes):  # nearly always, and asked at each call
         return _known(tuple(sizes))

@@ -43,6 +43,7 @@ class Dataset:
     __slots__ = ("_X", "_Y")
 
     def __init__(self, X: ArrayLike, Y: ArrayLike, *, check_finite: bool = True) -> None:
+        _checks.boolean(check_finite, "check_finite")
         x = _checks.real_array(X, "X")
         if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(
@@ -318,7 +319,8 @@ def pairs(data: Dataset, n_out: int) -> list[Pair]:
 def column(value: Any, size: int, kind: str, where: str) -> NDArray[Any]:
     """Return ``value`` as a checked column (size, 1); ``kind`` is "input" or "output"."""
     array = _shaped(value, size, kind, where)
-    _refuse_not_finite(np.ascontiguousarray(array), lambda k, _: f"{where}[{k}]")
+    contiguous = np.ascontiguousarray(array)
+    _refuse_not_finite(contiguous, lambda k, _: f"{where}[{k}]", of_data=False)
     return array
 
 
@@ -335,9 +337,10 @@ def inputs(a: Any, n_in: int, where: str) -> NDArray[Any]:
             )
         )
     if array.T.flags.c_contiguous:
-        _refuse_not_finite(array.T, lambda k, j: f"{where}[{j}, {k}]")
+        _refuse_not_finite(array.T, lambda k, j: f"{where}[{j}, {k}]", of_data=False)
     else:
-        _refuse_not_finite(np.ascontiguousarray(array), lambda j, k: f"{where}[{j}, {k}]")
+        contiguous = np.ascontiguousarray(array)
+        _refuse_not_finite(contiguous, lambda j, k: f"{where}[{j}, {k}]", of_data=False)
     return array
 
 
@@ -486,10 +489,12 @@ def _refuse_range(
         raise ValueError(text(where(i), _label_range(n, unit), labels[i], hint))
 
 
-def _refuse_not_finite(array: NDArray[Any], where: Callable[[int, int], str]) -> None:
+def _refuse_not_finite(
+    array: NDArray[Any], where: Callable[[int, int], str], *, of_data: bool = True
+) -> None:
     if array.dtype.kind == "f" and not _checks.all_finite(array):
         i, k = _checks.first_not_finite(array)
-        hint = "check_finite=False, of SGD and Dataset, skips this search"
+        hint = "check_finite=False, of SGD and Dataset, skips this search" if of_data else ""
         raise ValueError(text(where(i, k), "a finite number", array[i, k], hint))
 
 

@@ -62,6 +62,13 @@ def halving(n: int, least: float = 1 / 128) -> Schedule:
     return factor
 
 
+# By name, for a run of so many epochs.
+NAMED: dict[str, Callable[[int], Schedule]] = {
+    "constant": lambda epochs: constant(),
+    "cosine": cosine,
+}
+
+
 def best(values: Sequence[float]) -> int | None:
     """Return the first place of the largest number; None where all are NaN or minus infinity."""
     place, largest = None, -math.inf

@@ -324,14 +324,11 @@ def sample_rows():
             yield Row(f"{part} {name}", part, make, ValueError, held, not_on=not_on)
         for name, make in NOT_FINITE.items():
             got = name.split()[0].replace("beyond", "inf")
-            yield Row(
-                f"{part} {name}",
-                part,
-                make,
-                ValueError,
-                ("a finite number", f"got {got}", "check_finite=False"),
-                index="[1]",
-            )
+            held = ("a finite number", f"got {got}")
+            yield Row(f"{part} {name}", part, make, ValueError, held, index="[1]")
+            single = ("feedforward", "backprop")  # these have no such option
+            held, name = (*held, "check_finite=False"), f"{part} {name}, hint"
+            yield Row(name, part, make, ValueError, held, index="[1]", not_on=single)
         for name, (make, fragments) in NOT_REAL.items():
             yield Row(f"{part} {name}", part, make, TypeError, fragments)
     yield Row("y is a class", "y", lambda v: 1, ValueError, ("(2, 1)", "got 1", *ONE_HOT_HINT))
@@ -726,7 +723,7 @@ LONG_NUMBERS = [
             name, CLASSES, {error: -LONG},
         )
         for name, error in (
-            ("optimizer", ValueError), ("score", TypeError), ("evaluate", TypeError),
+            ("optimizer", TypeError), ("score", TypeError), ("evaluate", TypeError),
             ("shuffle", TypeError), ("state", TypeError), ("dropout", ValueError),
             ("l1", ValueError), ("mini_batch_size", ValueError), ("random_state", ValueError),
         )
@@ -737,7 +734,7 @@ LONG_NUMBERS = [
      {ValueError: LONG}),
     (lambda net, data, value: fastbp.numerical_gradient(net, data, method=value), "method", CLASSES,
      {ValueError: LONG}),
-    (lambda net, data, value: fastbp.EarlyStopping(value), "early_stopping", CLASSES,
+    (lambda net, data, value: fastbp.EarlyStopping(value), "EarlyStopping.epochs", CLASSES,
      {ValueError: -LONG, TypeError: [LONG]}),
     (lambda net, data, value: fastbp.EarlyStopping(1, value), "EarlyStopping.monitor", CLASSES,
      {ValueError: LONG}),

@@ -1,7 +1,6 @@
-"""The path until 0.1 of fastbp.training.history: pickles and programs have it."""
+"""The path until 0.1 of fastbp.training.history and early_stopping: pickles have it."""
 
-import sys
+from fastbp.training.early_stopping import EarlyStopping
+from fastbp.training.history import KEYS, History
 
-from fastbp.training import history
-
-sys.modules[__name__] = history
+__all__ = ["KEYS", "EarlyStopping", "History"]

@@ -112,6 +112,10 @@ class Perceptron(BaseEstimator):
             validation, judged = self._own_validation(validation_data)
         self.n_outputs_ = 1 if Y.ndim == 1 and not self._labels else self._n_outputs(Y)
         units = [X.shape[1], *self._hidden_sizes(), self.n_outputs_]
+        before = None if first else [len(w) for w in self.coefs_] + [self.n_outputs_]
+        if before is not None and before != units:
+            hint = "warm_start and partial_fit go on with the same layers"
+            raise ValueError(text("hidden_layer_sizes", str(before[1:-1]), units[1:-1], hint))
         # Drawn in scikit-learn's order; published when nothing more can be refused.
         drawn = self._drawn(units, random_state) if first else None
         if early and validation is None:
@@ -274,11 +278,14 @@ class Perceptron(BaseEstimator):
         self, X: Array, Y: Array, weights: Any, random_state: Any
     ) -> tuple[Array, Array, Any, Dataset, Any]:
         """Set ``validation_fraction`` of the samples aside."""
+        strata = self._strata(Y)
+        if strata is not None and np.unique(strata, axis=0, return_counts=True)[1].min() < 2:
+            strata = None  # a class of one sample is in one part alone, whatever the split
         rows, held = train_test_split(
             np.arange(len(X)),
             random_state=random_state,
             test_size=self.validation_fraction,
-            stratify=self._strata(Y),
+            stratify=strata,
         )
         if len(held) < 2:
             raise ValueError(

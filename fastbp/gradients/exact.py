@@ -19,6 +19,7 @@ from fastbp.gradients.work import (
     Net,
     Work,
     by_hand,
+    compiled_cost,
     divisor,
     looked_at,
 )
@@ -58,7 +59,7 @@ def gradient(
     -----
     BP1-BP4 (Nielsen, chapter 2), summed over samples.
     """
-    cost = net._compiled_cost()
+    cost = compiled_cost(net)
     if cost is None:
         n, each = by_hand(net, data)
         weights, exponent = samples.scaled(net.dtype, samples.sample_weights(sample_weight, n))
@@ -96,6 +97,7 @@ def activations(net: Net, data: Inputs) -> Arrays:
     ValueError, TypeError
         Bad input.
     """
+    compiled_cost(net)  # a network?
     functions = net._own_functions()
     if functions is None:
         work = Work(net, data, None)
@@ -125,7 +127,7 @@ def deltas(net: Net, data: Data) -> Arrays:
     ValueError, TypeError
         Bad input.
     """
-    cost = net._compiled_cost()
+    cost = compiled_cost(net)
     if cost is None:
         _, each = by_hand(net, data)
         rows = [[b.ravel() for b in nabla_b] for nabla_b, _ in each]  # BP3
@@ -152,6 +154,7 @@ def per_sample_costs(net: Net, data: Data) -> Array:
         Bad input; or the network's class overrides ``cost_derivative``, which leaves the
         cost unknown.
     """
+    compiled_cost(net)  # a network?
     cost = cost_of(net)
     data, state = looked_at(net, data)
     layout = state[0]
@@ -192,10 +195,11 @@ def per_sample_gradients(
     BP3 and BP4 (Nielsen, chapter 2). n P numbers: of norms, sums and inner products there
     are functions that need none of them.
     """
+    _checks.boolean(flat, "flat")
     result: Any = out
     work: Work | None = None
     each: Iterator[Nablas] = iter(())
-    cost = net._compiled_cost()
+    cost = compiled_cost(net)
     if cost is None:
         data, (layout, _, _) = looked_at(net, data)
         n, each = by_hand(net, data)
@@ -247,7 +251,8 @@ def per_sample_gradient_norms(net: Net, data: Data, *, per_layer: bool = False) 
     |g|^2 = sum_l |delta_l|^2 (|a_{l-1}|^2 + 1), so that no gradient need exist (Goodfellow,
     Efficient per-example gradient computations, 2015).
     """
-    cost = net._compiled_cost()
+    _checks.boolean(per_layer, "per_layer")
+    cost = compiled_cost(net)
     if cost is None:
         _, each = by_hand(net, data)
         squares = np.array([_squares(nablas) for nablas in each])
@@ -282,7 +287,7 @@ def gradient_second_moment(net: Net, data: Data) -> Nablas:
     -----
     sum_s g^2 = (delta^2)^T (a^2): a gradient in squared errors and activations.
     """
-    cost = net._compiled_cost()
+    cost = compiled_cost(net)
     if cost is None:
         total = None
         for nablas in by_hand(net, data)[1]:
@@ -319,10 +324,10 @@ def gradient_gram(net: Net, data: Data, other: Data | None = None) -> Array:
     -----
     sum_l (delta_l . delta_l') (a_{l-1} . a_{l-1}' + 1), of errors and activations alone.
     """
+    cost = compiled_cost(net)
     data = samples.dataset(data, net._sizes(), "data")
     if other is not None:
         other = samples.dataset(other, net._sizes(), "other")
-    cost = net._compiled_cost()
     if cost is None:
         rows = per_sample_gradients(net, data, flat=True)
         columns = rows if other is None else per_sample_gradients(net, other, flat=True)
@@ -369,7 +374,7 @@ def clipped_gradient(
     noise and keeps no account of privacy.
     """
     max_norm = _checks.number(max_norm, "max_norm", above=0.0)
-    cost = net._compiled_cost()
+    cost = compiled_cost(net)
     if cost is None:
         n, each = by_hand(net, data)
         divided = divisor(reduction, n, None)
@@ -410,7 +415,7 @@ def input_gradient(net: Net, data: Data) -> Array:
     -----
     BP2 once more, without a slope: the transposed first weights times delta.
     """
-    cost = net._compiled_cost()
+    cost = compiled_cost(net)
     if cost is None:
         return np.asarray(deltas(net, data)[0] @ net._checked()[2][0])
     work = Work(net, data, cost)
@@ -437,6 +442,7 @@ def jacobian(net: Net, data: Inputs) -> Array:
     ValueError, TypeError
         Bad input.
     """
+    compiled_cost(net)  # a network?
     functions = net._own_functions()
     if functions is not None:
         return _jacobian_with(net, data, functions)
@@ -475,7 +481,7 @@ def hessian_vector_product(
     The derivative of BP1-BP4 along ``v`` (Pearlmutter, Fast exact multiplication by the
     Hessian, 1994): some two gradients' time, and no Hessian.
     """
-    cost = net._compiled_cost()
+    cost = compiled_cost(net)
     if cost is None:
         raise TypeError(
             text(
@@ -506,6 +512,7 @@ def flatten(net: Net) -> Array:
     The biases of all layers, the first hidden layer's first, then the weights of all layers,
     each array row by row.
     """
+    compiled_cost(net)  # a network?
     layout, biases, weights = net._checked()
     return layout.flatten(biases, weights)
 
@@ -531,6 +538,7 @@ def unflatten(net: Net, vector: ArrayLike) -> Nablas:
     ValueError, TypeError
         ``vector`` has another length, or is not real.
     """
+    compiled_cost(net)  # a network?
     biases, weights = _layers(vector, net._checked()[0], "vector")
     return (
         [np.array(b, net.dtype, order="C") for b in biases],

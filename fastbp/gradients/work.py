@@ -97,6 +97,14 @@ class Work:
         return np.empty(shape, self.layout.dtype)
 
 
+def compiled_cost(net: Any) -> str | None:
+    """Return the cost of a network that the core has; None if a user overrides a part of it."""
+    if not hasattr(net, "_compiled_cost"):
+        raise TypeError(text("net", "a Network", shown(net)))
+    cost: str | None = net._compiled_cost()
+    return cost
+
+
 def looked_at(
     net: Net, data: Any, targets: bool = True, state: State | None = None
 ) -> tuple[samples.Dataset, State]:

@@ -34,6 +34,8 @@ class Checkpoint:
     every: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str | os.PathLike):
+            raise TypeError(text("Checkpoint.path", "the path of a file", shown(self.path)))
         _checks.integer(self.every, "Checkpoint.every", 1)
 
     def write(self, facts: files.Facts, arrays: files.Arrays) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import _checks, samples
+from fastbp.errors import shown, text
 from fastbp.functions import NUMPY, costs
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
@@ -70,7 +72,10 @@ class Objective:
             each = costs(self.cost, layout.activations[-1], Z.astype(np.float64, copy=False), Y)
             cost = float(np.average(each, weights=weights))
             if score is not None:
-                return cost, float(score(Y, NUMPY[layout.activations[-1]].value(Z.T).T))
+                found = score(Y, NUMPY[layout.activations[-1]].value(Z.T).T)
+                if not isinstance(found, Real):
+                    raise TypeError(text("score(...)", "a number", shown(found)))
+                return cost, float(found)
         if self.cost not in ("cross_entropy", "log_likelihood") and not data.has_labels:
             return cost, None
         if layout.sizes[-1] == 1:

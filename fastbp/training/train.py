@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastbp import _checks, optimizers, samples, schedules
-from fastbp.errors import shown, text
+from fastbp import _checks, samples
+from fastbp.errors import near, shown, text
 from fastbp.optimizers import LBFGS, Optimizer, State
 from fastbp.parameters import Layout
 from fastbp.schedules import Schedule
 from fastbp.shuffling import Shuffle
 from fastbp.training.checkpoint import Checkpoint
-from fastbp.training.history import EarlyStopping, History
+from fastbp.training.early_stopping import EarlyStopping
+from fastbp.training.history import History
 from fastbp.training.objective import Objective, Score
+from fastbp.training.options import checked, needed, understood
 from fastbp.training.trainer import Callback, Trainer
 from fastbp.typing import Data, OptimizerName
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from fastbp._network import Model
 
 
+@understood
 def train(
     net: Model,
     data: Data,
@@ -34,7 +37,7 @@ def train(
     epochs: int,
     mini_batch_size: int = 32,
     optimizer: Optimizer | LBFGS | OptimizerName = "adam",
-    schedule: Schedule | None = None,
+    schedule: Schedule | Literal["constant", "cosine"] | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
     alpha: float = 0.0,
@@ -46,12 +49,12 @@ def train(
     score: Score | None = None,
     evaluate: bool = True,
     early_stopping: int | EarlyStopping | None = None,
-    callbacks: Iterable[Callback] = (),
+    callbacks: Iterable[Callback] | Callback = (),
     progress: bool = False,
     shuffle: bool | Shuffle = True,
     random_state: int | np.random.Generator | None = None,
     state: State | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | str | PathLike[str] | None = None,
     n_threads: int = 1,
 ) -> History:
     """Train a network; return what each epoch was like.
@@ -67,7 +70,7 @@ def train(
         The last mini-batch may be shorter; it counts with its own length.
     optimizer : object of ``fastbp.optimizers``, or its name
         sgd, momentum, nesterov, rmsprop, adam, adamw, lbfgs.
-    schedule : function of (epoch, history), optional
+    schedule : function of (epoch, history), or "cosine", optional
         The factor on the learning rate, as of ``fastbp.schedules``; None of it ends the run.
     l1, l2 : float
         The cost of a sample is its own plus l1 sum |w| + l2 / 2 sum w^2: whatever the size of
@@ -97,7 +100,7 @@ def train(
         time, and accuracy is not counted.
     early_stopping : int or EarlyStopping, optional
         End after so many epochs without improvement, with the best parameters.
-    callbacks : functions of (net, history)
+    callbacks : function of (net, history), or several
         Called after each epoch; one that returns True ends the run.
     progress : bool
         Whether to show a bar (tqdm).
@@ -108,7 +111,7 @@ def train(
         Of the order of samples and of dropout. None: the network's generator, or Python's.
     state : State, optional
         The optimizer's memory, to go on with in the next call.
-    checkpoint : Checkpoint, optional
+    checkpoint : Checkpoint or path, optional
         A file to keep the run in, and to go on from.
     n_threads : int
         At most so many threads share a mini-batch, where that pays.
@@ -125,72 +128,49 @@ def train(
     DivergenceError
         A parameter became NaN or infinite; the last finite state is back.
     """
+    if not hasattr(net, "_writing"):
+        raise TypeError(text("net", "a Network", shown(net)))
     with net._writing():
-        epochs = _checks.integer(epochs, "epochs", 0)
-        n_threads = _checks.integer(n_threads, "n_threads", 1)
-        batch = _checks.integer(mini_batch_size, "mini_batch_size", 1)
-        method = optimizers.named(optimizer)
+        options = checked(
+            epochs=epochs, mini_batch_size=mini_batch_size, optimizer=optimizer, schedule=schedule,
+            l1=l1, l2=l2, alpha=alpha, dropout=dropout, clip_norm=clip_norm, score=score,
+            evaluate=evaluate, early_stopping=early_stopping, callbacks=callbacks,
+            progress=progress, shuffle=shuffle, random_state=random_state, state=state,
+            checkpoint=checkpoint, n_threads=n_threads,
+        )  # fmt: skip
         cost = net._compiled_cost("update_mini_batch")
         if cost is None:
             hint = "SGD takes a network with parts of your own"
             expected = "fastbp's own cost and functions"
             raise ValueError(text("net", expected, "overridden ones", hint))
         layout, _, _ = net._checked(finite=True)
-        checked = samples.dataset(data, layout.sizes, "data")
+        training = samples.dataset(data, layout.sizes, "data")
         if validation is not None:
             validation = samples.dataset(validation, layout.sizes, "validation")
-        net._checked(finite=True)[0].refuse_other(layout)  # samples may be objects that run code
-        penalties = _at_least_0(l1, "l1"), _at_least_0(l2, "l2"), _at_least_0(alpha, "alpha")
-        if isinstance(method, optimizers.AdamW) and any(penalties[1:]):
-            hint, name = "AdamW(weight_decay=...) is its decay", "l2" if l2 else "alpha"
-            raise ValueError(text(name, "0 with AdamW", l2 or alpha, hint))
-        rates, max_norm = _rates(dropout, len(layout.sizes)), np.inf
-        if clip_norm is not None:
-            max_norm = _checks.number(clip_norm, "clip_norm", above=0.0)
-        if isinstance(method, LBFGS):
-            if rates is not None or clip_norm is not None:
-                raise ValueError(text("optimizer", "no dropout or clip_norm with L-BFGS", "some"))
-            _needed("scipy.optimize", "optimizer", "SciPy, for L-BFGS", "fastbp[lbfgs]")
-        weights, exponent = _weights(sample_weight, class_weight, checked, layout)
-        if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
-            early_stopping = EarlyStopping(early_stopping)
-        if early_stopping and early_stopping.monitor == "validation" and validation is None:
+        early = options.early_stopping
+        if early is not None and early.monitor == "validation" and validation is None:
             raise ValueError(text("early_stopping", "validation data to judge by", "none"))
-        if score is not None and not callable(score):
-            raise TypeError(text("score", "a function of (targets, outputs)", shown(score)))
-        if not isinstance(evaluate, bool):
-            raise TypeError(text("evaluate", "True or False", shown(evaluate)))
-        if not isinstance(shuffle, bool) and not callable(shuffle):
-            expected = "True, False or a function of an array"
-            raise TypeError(text("shuffle", expected, shown(shuffle)))
-        if checkpoint is not None and (state is not None or callable(shuffle)):
-            expected = "no shuffle of your own and no state beside it"
-            raise ValueError(text("checkpoint", expected, "one", "a file cannot hold them"))
-        state = State() if state is None else state
-        trainer = Trainer(
-            net, Objective(layout, cost, checked, weights, exponent, *penalties), method, batch,
-            schedule or schedules.constant(), rates, max_norm, validation, score, evaluate,
-            early_stopping, list(callbacks), shuffle, state, _moments(state, method, layout),
-            checkpoint,
-        )  # fmt: skip
-        tqdm: Any = _needed("tqdm", "progress", "tqdm, for a bar", "tqdm") if progress else None
+        net._checked(finite=True)[0].refuse_other(layout)  # samples may be objects that run code
+        rates = options.dropout_rates(len(layout.sizes))
+        weights, exponent = _weights(sample_weight, class_weight, training, layout)
+        penalties = options.l1, options.l2, options.alpha
+        objective = Objective(layout, cost, training, weights, exponent, *penalties)
+        moments = _moments(options.state, options.optimizer, layout)
+        trainer = Trainer(net, objective, options, rates, validation, moments)
         drawn = random_state is None or isinstance(random_state, np.random.Generator)
         if not trainer.resume(None if drawn else _seed(net, random_state)):
             trainer.seed = _seed(net, random_state)  # nothing has changed up to here
-        done = trainer.history.epochs
-        bar = tqdm.tqdm(total=epochs, initial=done, unit="epoch") if progress else nullcontext()
+        done, tqdm = trainer.history.epochs, None
+        if options.progress:
+            tqdm = needed("tqdm", "progress", "tqdm, for a bar", "tqdm")
+        bar = tqdm.tqdm(total=epochs, initial=done, unit="epoch") if tqdm else nullcontext()
         with bar as trainer.bar:
-            trainer.run(epochs, n_threads)
+            trainer.run()
     return trainer.history
 
 
-def _moments(state: Any, optimizer: Optimizer | LBFGS, layout: Layout) -> NDArray[Any] | None:
+def _moments(state: State, optimizer: Optimizer | LBFGS, layout: Layout) -> NDArray[Any] | None:
     """Return the optimizer's memory, from the state or zeros."""
-    if not isinstance(state, State):
-        raise TypeError(text("state", "optimizers.State()", shown(state)))
-    for name in ("updates", "samples"):
-        if _checks.integer(getattr(state, name), f"state.{name}", 0) >= 2**62:
-            raise ValueError(text(f"state.{name}", "a number below 2**62", getattr(state, name)))
     if not optimizer.blocks:
         return None
     moments = layout.state(optimizer.blocks)
@@ -213,53 +193,26 @@ def _weights(
         samples.refuse_zeros(own, "sample_weight")
         return samples.scaled(layout.dtype, own)
     classes = samples.classes(data)
-    if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise ValueError(text("class_weight", "a dict or 'balanced'", shown(class_weight)))
+    if isinstance(class_weight, str) and class_weight == "balanced":
         names, counts = np.unique(classes, return_counts=True)
         class_weight = dict(zip(names.tolist(), n / (len(names) * counts), strict=True))
+    if not isinstance(class_weight, Mapping):
+        error = ValueError if isinstance(class_weight, str) else TypeError
+        expected, hint = (
+            "a dict of class to factor, or 'balanced'",
+            near(class_weight, ["balanced"]),
+        )
+        raise error(text("class_weight", expected, shown(class_weight), hint))
     factors = np.ones(layout.sizes[-1])
     for name, factor in class_weight.items():
         label = _checks.integer(name, "class_weight", 0)
         if label >= len(factors):
             expected = f"classes below {len(factors)}"
             raise ValueError(text("class_weight", expected, label))
-        factors[label] = _at_least_0(factor, f"class_weight[{label}]")
+        factors[label] = _checks.at_least_0(factor, f"class_weight[{label}]")
     weights, exponent = samples.scaled(layout.dtype, factors[classes], own)
     samples.refuse_zeros(weights, "class_weight")
     return weights, exponent
-
-
-def _needed(module: str, where: str, expected: str, name: str) -> Any:
-    """Import what only this option needs."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ImportError(text(where, expected, "none", f"pip install {name}")) from None
-
-
-def _at_least_0(value: Any, where: str) -> float:
-    number = _checks.number(value, where)
-    if number < 0:
-        raise ValueError(text(where, "0 or more", number))
-    return number
-
-
-def _rates(dropout: Any, n_layers: int) -> NDArray[np.float64] | None:
-    """Return the rate of each layer, of inputs and outputs 0; None if all are."""
-    one, n_hidden = isinstance(dropout, int | float), n_layers - 2
-    each = [dropout] * n_hidden if one else list(dropout)
-    if len(each) != n_hidden:
-        raise ValueError(
-            text("dropout", f"one rate, or {n_hidden}: of each hidden layer", len(each))
-        )
-    rates = np.zeros(n_layers)
-    for l, rate in enumerate(each):
-        where = "dropout" if one else f"dropout[{l}]"
-        rates[l + 1] = _at_least_0(rate, where)
-        if rates[l + 1] >= 1:
-            raise ValueError(text(where, "a rate below 1", rate))
-    return rates if rates.any() else None
 
 
 def _seed(net: Model, random_state: Any) -> int:

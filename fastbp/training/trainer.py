@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from fastbp import _checks, optimizers
 from fastbp._dispatch import core
 from fastbp.errors import text
-from fastbp.optimizers import LBFGS, AdamW, Optimizer, State
+from fastbp.optimizers import LBFGS, AdamW, Optimizer
 from fastbp.parameters import Layout
 from fastbp.samples import Dataset
-from fastbp.schedules import Schedule
-from fastbp.shuffling import EpochOrder, SeededOrder, Shuffle
+from fastbp.shuffling import EpochOrder, SeededOrder
 from fastbp.training import lbfgs, loop
 from fastbp.training.checkpoint import Checkpoint, Snapshot
-from fastbp.training.history import EarlyStopping, History, Watch
-from fastbp.training.objective import Blocks, Objective, Score
+from fastbp.training.early_stopping import Watch
+from fastbp.training.history import History
+from fastbp.training.objective import Blocks, Objective
+from fastbp.training.options import Options
 
 if TYPE_CHECKING:
     from fastbp._network import Model
@@ -33,67 +34,62 @@ Callback = Callable[["Model", History], Any]
 
 @dataclass
 class Trainer:
-    """A run: options as ``fastbp.train`` has them, looked at, and the state."""
+    """A run of ``fastbp.train``: what it was given, checked, and its state."""
 
     net: Model
     objective: Objective
-    optimizer: Optimizer | LBFGS
-    batch: int
-    schedule: Schedule
+    options: Options
     rates: NDArray[np.float64] | None  # of dropout, one for each layer
-    max_norm: float
     validation: Dataset | None
-    score: Score | None
-    evaluate: bool
-    early: EarlyStopping | None
-    callbacks: list[Callback]
-    shuffle: bool | Shuffle
-    state: State
     moments: NDArray[Any] | None
-    checkpoint: Checkpoint | None
     seed: int = 0
     bar: Any = None
     history: History = field(default_factory=History)
     best: tuple[Blocks, Blocks] | None = None
 
-    def run(self, epochs: int, n_threads: int) -> None:
+    def run(self) -> None:
         """Go on until there have been so many epochs, or to an earlier end."""
-        history, done = self.history, self.history.epochs
-        history.monitor = "validation" if self.early is None else self.early.monitor
-        self.watch = None if self.early is None else Watch(self.early, history)
+        history, done, epochs = self.history, self.history.epochs, self.options.epochs
+        state, early = self.options.state, self.options.early_stopping
+        method = self.options.optimizer
+        self.start = self.net._checked()[1:]
+        history.monitor = "validation" if early is None else early.monitor
+        self.watch = None if early is None else Watch(early, history)
         self.started = time.perf_counter() - (history["seconds"][-1] if done else 0.0)
         if done and self._over():
             pass  # the file holds a run that has ended
-        elif isinstance(self.optimizer, LBFGS):
+        elif isinstance(method, LBFGS):
             converged = lbfgs.minimize(
-                self.net, self.objective, self.optimizer, range(done, epochs), self._after_epoch
+                self.net, self.objective, method, range(done, epochs), self._after_epoch
             )
             if converged and history.stopped == "epochs":
                 history.stopped = "converged"
         else:
-            self._descend(self.optimizer, range(done, epochs), n_threads)
-        if self.checkpoint is not None:
-            self._save(self.checkpoint)
-        self.state.moments = self.moments
-        self.state.updates, self.state.samples = self._before(history.epochs)
-        if self.early is not None and self.early.restore_best and self.best is not None:
+            self._descend(method, range(done, epochs))
+        if self.options.checkpoint is not None:
+            self._save(self.options.checkpoint)
+        state.moments = self.moments
+        state.updates, state.samples = self._before(history.epochs)
+        if early is not None and early.restore_best and self.best is not None:
             self.net._commit(*([a.copy() for a in part] for part in self.best))
 
-    def _descend(self, optimizer: Optimizer, epochs: range, n_threads: int) -> None:
+    def _descend(self, optimizer: Optimizer, epochs: range) -> None:
         """Take the core's steps."""
         objective, history = self.objective, self.history
         ordering: EpochOrder | SeededOrder = SeededOrder(objective.data, self.seed, epochs.start)
-        if not isinstance(shuffle := self.shuffle, bool):
+        if not isinstance(shuffle := self.options.shuffle, bool):
             ordering = EpochOrder(objective.data, lambda: shuffle)
         elif not shuffle:
             ordering = EpochOrder(objective.data, None)
         l2 = optimizer.weight_decay if isinstance(optimizer, AdamW) else objective.l2
-        each = None if self.evaluate else np.zeros(len(objective.data))  # cost, as they came
+        each = (
+            None if self.options.evaluate else np.zeros(len(objective.data))
+        )  # cost, as they came
         eta = 0.0
 
         def scheduled(epoch: int) -> float | None:
             nonlocal eta
-            factor = self.schedule(epoch, history)
+            factor = self.options.schedule(epoch, history)
             if factor is None:
                 history.stopped = "schedule"
                 return None
@@ -102,7 +98,7 @@ class Trainer:
 
         def options(layout: Layout, epoch: int) -> Any:
             return core.Options(
-                objective.in_unit(self.max_norm), optimizer.code, objective.l1,
+                objective.in_unit(self.options.clip_norm), optimizer.code, objective.l1,
                 l2, objective.in_unit(objective.alpha), *optimizer.numbers, self.moments,
                 self.rates, self.seed, *self._before(epoch), each,
             )  # fmt: skip
@@ -114,7 +110,7 @@ class Trainer:
             self.net,
             ordering,
             epochs=epochs,
-            mini_batch_size=self.batch,
+            mini_batch_size=self.options.mini_batch_size,
             eta=scheduled,
             l2=objective.l2,
             cost=lambda: objective.cost,
@@ -122,7 +118,7 @@ class Trainer:
             step=lambda mini_batch, n: None,  # never: the cost is the core's
             check_finite=False,  # the gate has looked
             after_epoch=after_epoch,
-            n_threads=n_threads,
+            n_threads=self.options.n_threads,
             options=options,
             carried=self.moments,
             buffers=2 if self.rates is None else 4,
@@ -138,24 +134,30 @@ class Trainer:
         history, net, objective = self.history, self.net, self.objective
         layout, biases, weights = net._checked()
         layout.refuse_other(objective.layout)
-        if self.evaluate or self.validation is not None:
+        if self.options.evaluate or self.validation is not None:
             block = objective.layout.pack(biases, weights)
         noted: dict[str, Any] = {"eta": eta, "cost": cost}
-        if self.evaluate:
+        if self.options.evaluate:
             cost, noted["accuracy"] = objective.judge(block, objective.data, objective.weights)
             noted["cost"] = cost + objective.penalty(weights, self._steps)
         if self.validation is not None:
-            judged = "validation_accuracy" if self.score is None else "validation_score"
-            noted["validation_cost"], noted[judged] = objective.judge(
-                block, self.validation, None, self.score
-            )
+            judged = "validation_accuracy" if self.options.score is None else "validation_score"
+            try:
+                noted["validation_cost"], noted[judged] = objective.judge(
+                    block, self.validation, None, self.options.score
+                )
+            except TypeError:
+                if history.epochs == 0:  # a score that gives no number leaves no epoch behind
+                    net._commit(*self.start)
+                raise
         noted["seconds"] = time.perf_counter() - self.started
         history.note({key: value for key, value in noted.items() if value is not None})
         better = self.watch is not None and self.watch.improved(history)
-        if better and self.early is not None and self.early.restore_best:
+        early, keep = self.options.early_stopping, self.options.checkpoint
+        if better and early is not None and early.restore_best:
             # Copies: a callback may change these in place.
             self.best = [b.copy() for b in biases], [w.copy() for w in weights]
-        called = [callback(net, history) for callback in self.callbacks]
+        called = [callback(net, history) for callback in self.options.callbacks]
         net._layout().refuse_other(objective.layout)
         if self.bar is not None:
             shown = {
@@ -168,8 +170,8 @@ class Trainer:
         if any(answer is True for answer in called):
             history.stopped = "callback"
         over = self._over()
-        if self.checkpoint is not None and history.epochs % self.checkpoint.every == 0:
-            self._save(self.checkpoint)
+        if keep is not None and history.epochs % keep.every == 0:
+            self._save(keep)
         return over
 
     def _over(self) -> bool:
@@ -181,13 +183,15 @@ class Trainer:
     @cached_property
     def _steps(self) -> int:
         """How many steps there are in an epoch."""
+        if isinstance(self.options.optimizer, LBFGS):
+            return 1
         n = len(self.objective.data)
-        return 1 if isinstance(self.optimizer, LBFGS) else -(-n // min(self.batch, n))
+        return -(-n // min(self.options.mini_batch_size, n))
 
     def _before(self, epoch: int) -> tuple[int, int]:
         """Return how many steps and samples there have been before this epoch."""
-        n = len(self.objective.data)
-        return self.state.updates + epoch * self._steps, self.state.samples + epoch * n
+        n, state = len(self.objective.data), self.options.state
+        return state.updates + epoch * self._steps, state.samples + epoch * n
 
     # -- the checkpoint ----------------------------------------------------------------
 
@@ -196,12 +200,12 @@ class Trainer:
 
         Its run had this ``seed``, if one is given.
         """
-        found = None if self.checkpoint is None else self.checkpoint.read()
-        if self.checkpoint is None or found is None:
+        found = None if self.options.checkpoint is None else self.options.checkpoint.read()
+        if self.options.checkpoint is None or found is None:
             return False
-        where, blocks = os.fsdecode(self.checkpoint.path), self._blocks()
+        where, blocks = os.fsdecode(self.options.checkpoint.path), self._blocks()
         layout = self.objective.layout
-        squares = self.optimizer.squares
+        squares = self.options.optimizer.squares
         snapshot = Snapshot.restored(where, found, self._facts(), layout, len(blocks), squares)
         if seed not in (None, snapshot.seed):
             expected = f"the seed {snapshot.seed}, as the run in this file has"
@@ -222,22 +226,22 @@ class Trainer:
         """Return views of the moments, each laid out as the parameters."""
         if self.moments is None:
             return []
-        return np.split(self.moments, self.optimizer.blocks)
+        return np.split(self.moments, self.options.optimizer.blocks)
 
     def _facts(self) -> dict[str, Any]:
         """Return what must be the same when a run goes on."""
-        objective = self.objective
+        objective, early = self.objective, self.options.early_stopping
         return {
             "sizes": list(objective.layout.sizes),
             "activations": list(objective.layout.activations),
             "dtype": str(objective.layout.dtype),
             "cost": objective.cost,
-            "optimizer": optimizers.described(self.optimizer),
-            "mini_batch_size": self.batch,
+            "optimizer": optimizers.described(self.options.optimizer),
+            "mini_batch_size": self.options.mini_batch_size,
             "samples": len(objective.data),
             "penalties": [objective.l1, objective.l2, objective.alpha],
-            "shuffle": bool(self.shuffle),
+            "shuffle": bool(self.options.shuffle),
             "dropout": None if self.rates is None else self.rates.tolist(),
-            "early_stopping": None if self.early is None else asdict(self.early),
-            "clip_norm": None if self.max_norm == np.inf else self.max_norm,
+            "early_stopping": None if early is None else asdict(early),
+            "clip_norm": None if self.options.clip_norm == np.inf else self.options.clip_norm,
         }

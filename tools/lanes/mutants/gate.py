@@ -162,7 +162,7 @@ BUGS = {
         "fastbp/samples.py",
         [
             (
-                '    _refuse_not_finite(np.ascontiguousarray(array), lambda k, _: f"{where}[{k}]")\n',
+                '    _refuse_not_finite(contiguous, lambda k, _: f"{where}[{k}]", of_data=False)\n',
                 "",
             )
         ],
@@ -171,7 +171,7 @@ BUGS = {
         "fastbp/samples.py",
         [
             (
-                '        _refuse_not_finite(array.T, lambda k, j: f"{where}[{j}, {k}]")\n',
+                '        _refuse_not_finite(array.T, lambda k, j: f"{where}[{j}, {k}]", of_data=False)\n',
                 "        pass\n",
             )
         ],

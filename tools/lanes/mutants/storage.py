@@ -214,6 +214,6 @@ BUGS: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "checkpoints describe an optimizer in another form": (
         "fastbp/optimizers.py",
-        [('f"{field.name}={value!r}"', 'f"{field.name}: {value!r}"')],
+        [('f"{option.name}={value!r}"', 'f"{option.name}: {value!r}"')],
     ),
 }

@@ -1,6 +1,56 @@
 """Bugs of the loops around the core: commits, rollback, threads, ``fastbp.train``."""
 
 BUGS = {
+    "options: a switch may be anything": (
+        "fastbp/_checks.py",
+        [
+            (
+                '    raise TypeError(text(where, "True or False", shown(value)))\n',
+                "    return bool(value)\n",
+            )
+        ],
+    ),
+    "options: a bad score leaves an epoch behind": (
+        "fastbp/training/trainer.py",
+        [("                    net._commit(*self.start)\n", "                    pass\n")],
+    ),
+    "options: callbacks are not looked at": (
+        "fastbp/training/options.py",
+        [
+            (
+                '[_function(f, f"{where}[{i}]", "(net, history)") for i, f in enumerate(value)]',
+                "list(value)",
+            )
+        ],
+    ),
+    "options: a schedule by any name": (
+        "fastbp/training/options.py",
+        [("    if value not in schedules.NAMED:\n", "    if False:\n")],
+    ),
+    "options: cosine falls in one epoch": (
+        "fastbp/training/options.py",
+        [("schedules.NAMED[value](max(epochs, 1))", "schedules.NAMED[value](1)")],
+    ),
+    "options: a state set to nonsense": (
+        "fastbp/training/options.py",
+        [("    value.check(where)\n", "")],
+    ),
+    "options: no hint at the right name": (
+        "fastbp/errors.py",
+        [('    return f"did you mean {found[0]!r}?" if found else ""\n', '    return ""\n')],
+    ),
+    "options: L-BFGS with any memory": (
+        "fastbp/optimizers.py",
+        [('        _checks.integer(self.memory, "LBFGS.memory", 1)\n', "")],
+    ),
+    "options: sizes without an order": (
+        "fastbp/parameters.py",
+        [("str | bytes | Mapping | Set)", "str | bytes)")],
+    ),
+    "options: a third positional is an option": (
+        "fastbp/training/options.py",
+        [("            given = (given[0], given[1:])\n", "            given = given[:2]\n")],
+    ),
     "no commit after an epoch": (
         "fastbp/training/loop.py",
         [
@@ -333,7 +383,7 @@ BUGS = {
     ),
     "the last parameters count as the best": (
         "fastbp/training/trainer.py",
-        [("if better and self.early", "if self.early")],
+        [("if better and early", "if early")],
     ),
     "early stopping never stops": (
         "fastbp/training/trainer.py",
@@ -354,11 +404,11 @@ BUGS = {
     ),
     "every epoch draws dropout anew from the start": (
         "fastbp/training/trainer.py",
-        [("self.state.samples + epoch * n", "self.state.samples")],
+        [("state.samples + epoch * n", "self.state.samples")],
     ),
     "every epoch counts updates from the start": (
         "fastbp/training/trainer.py",
-        [("self.state.updates + epoch * self._steps", "self.state.updates")],
+        [("state.updates + epoch * self._steps", "self.state.updates")],
     ),
     "the cost has no penalty": (
         "fastbp/training/trainer.py",
@@ -369,7 +419,7 @@ BUGS = {
         [("        if value > largest:", "        if not value <= largest:")],
     ),
     "no epoch is better than one whose score is NaN": (
-        "fastbp/training/history.py",
+        "fastbp/training/early_stopping.py",
         [("max(self._best, score)", "max(score, self._best)")],
     ),
     "the best parameters are what a callback makes of them": (
@@ -434,7 +484,7 @@ BUGS = {
     ),
     "clip_norm keeps its unit where the weights lose theirs": (
         "fastbp/training/trainer.py",
-        [("objective.in_unit(self.max_norm)", "self.max_norm")],
+        [("objective.in_unit(self.options.clip_norm)", "self.options.clip_norm")],
     ),
     "L-BFGS: alpha keeps its unit where the weights lose theirs": (
         "fastbp/training/lbfgs.py",
@@ -510,8 +560,8 @@ BUGS = {
         [("right = (Z[:, 0] > threshold)", "right = (Z[:, 0] > 0.9)")],
     ),
     "rates of dropout may be 1": (
-        "fastbp/training/train.py",
-        [("        if rates[l + 1] >= 1:\n", "        if False:\n")],
+        "fastbp/training/options.py",
+        [("    if rate >= 1:\n", "    if False:\n")],
     ),
     "a thread that fails is not noticed": (
         "fastbp/training/threads.py",
