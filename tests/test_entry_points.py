@@ -665,9 +665,24 @@ def test_nesting_does_not_matter():
 
 def test_what_a_kernel_reads_of_a_network_is_held():
     """Nor the weights, the biases or the sample, where that takes long enough for a change."""
-    net, x = network2.Network([2000, 2000]), np.ones((2000, 1))
+    net, x, y = network2.Network([2000, 2000]), np.ones((2000, 1)), np.zeros((2000, 1))
     for read in (net.weights[0], net.biases[0], x):
         assert seen_held(read, lambda: net.feedforward(x))
+    for read in (net.weights[0], net.biases[0], x, y):
+        assert seen_held(read, lambda: net.backprop(x, y))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_stays_on_or_off(enabled):
+    """Short calls switch it off while they read, and then as it was."""
+    net, x, y = network2.Network([3, 2], random_state=0), np.ones((3, 1)), np.zeros((2, 1))
+    gc.enable() if enabled else gc.disable()
+    try:
+        for call in COLLECTED.values():
+            call(net, x, y)
+            assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
 
 
 def test_what_comes_into_a_list_meanwhile_is_read_only_if_held():

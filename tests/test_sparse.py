@@ -19,6 +19,7 @@ CASES = pytest.mark.parametrize(
     ("sizes", "batch"),
     [
         ([64, 5, 3], 1),
+        ([70, 5, 3], 6),  # a row of the first layer in four vectors at most
         ([65, 30, 10], 7),  # an odd number of samples, and of inputs
         ([130, 33, 17, 4], 10),
         ([784, 100, 10], 9),

@@ -199,6 +199,16 @@ def test_saturated_neurons(dtype, size):
     assert activations.feedforward(np.ones((3, 1))).ravel().tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("size", [1e39, -1e300])
+def test_doubles_beyond_float32(size):
+    """Inputs of float64 that float32 cannot hold saturate neurons, in blocks and here."""
+    net = Net([3, 4, 2], np.float32)
+    net.X = np.full(net.X.shape, size)
+    found = net.train("cross_entropy")[0]
+    assert np.isfinite(found).all()
+    assert found.tobytes() == net.train("cross_entropy", max_norm=FAR)[0].tobytes()
+
+
 @both_dtypes
 @pytest.mark.parametrize("case", ["padding", "relu"])
 def test_an_error_that_overflows_where_the_slope_is_0(case, dtype):

@@ -27,6 +27,12 @@ EQUIVALENT: dict[str, tuple[str, list[tuple[str, str]], str]] = {
         "what is computed of them stays in the padding, which nobody reads; cleared, no number is "
         "read that was never written",
     ),
+    "few samples: garbage is collected while nothing is held": (
+        "src_cython/public_arrays.pxi",
+        [("    bint PyGC_Disable() noexcept", '    bint PyGC_Disable "PyGC_IsEnabled"() noexcept')],
+        "nothing that these calls allocate now sets off a collection; disabled, nothing that a later "
+        "Python or Cython allocates can",
+    ),
     "softmax: the last is never the largest": (
         "src_cython/functions.pxi",
         [
