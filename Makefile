@@ -13,6 +13,9 @@ debug:  ## compile a slow core for debuggers; 'make build' goes back
 test:  ## all tests but the published runs; some seven minutes
 	$(PYTHON) -m pytest
 
+thorough:  ## the tests that take longer, or quote sources
+	$(PYTHON) -m pytest -m thorough
+
 core:  ## the quick subset that judges one build of the core; half a minute
 	$(PYTHON) -m pytest -m core
 
@@ -37,4 +40,4 @@ bench:  ## compare speeds, and write all tables; close other programs first
 	for program in speed adam steps book growth chapter2 gradients estimators learning; do \
 	    $(PYTHON) benchmarks/$$program.py --write || exit 1; done
 
-.PHONY: help build debug test core levels published checks lint bench
+.PHONY: help build debug test thorough core levels published checks lint bench

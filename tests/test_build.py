@@ -25,7 +25,10 @@ CC = shlex.split(sysconfig.get_config_var("CC") or "")
 CLANGS = ("clang", *(f"clang-{version}" for version in range(14, 30)))
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the compiler on Windows is another")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.name == "nt", reason="the compiler on Windows is another"),
+]
 
 
 @pytest.fixture

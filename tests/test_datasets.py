@@ -682,6 +682,7 @@ def test_refused_pickle_codes(tmp_path, made, refused):
         datasets.mnist_arrays(file, SPLIT)
 
 
+@pytest.mark.thorough
 def test_a_hostile_pickle_is_bounded(tmp_path, monkeypatch):
     """However many codes there are, or bytes of data, or images that are one: an error."""
     file = tmp_path / "mnist.pkl.gz"
@@ -757,6 +758,7 @@ def test_reading_a_pickle_opens_one_file_and_does_nothing_else(tmp_path, parts, 
     assert {function.__module__ for function in functions} == {"fastbp.pickles"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "kind", ["IDX", "Python 2", "Python 3", "protocol 5", "lists", "protocol 0"]
 )

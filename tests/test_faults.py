@@ -11,7 +11,10 @@ from lanes import faults, fuzz, memory
 
 from fastbp import files
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="fork, kill and mount")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.name == "nt", reason="fork, kill and mount"),
+]
 
 
 @pytest.fixture

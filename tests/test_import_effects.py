@@ -151,6 +151,7 @@ EFFECTS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="the effects are Linux's")
 @pytest.mark.parametrize("name", EFFECTS)
 def test_each_effect_would_be_seen(name):

@@ -501,6 +501,7 @@ def in_memory():
         yield Path(folder)
 
 
+@pytest.mark.thorough
 def test_no_flipped_bit_is_missed(in_memory):
     """10,000 flips, each byte of each container at least once: a FormatError each time."""
     files = {path: path.read_bytes() for path in (FIXTURES / "v1").iterdir()}

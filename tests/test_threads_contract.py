@@ -223,6 +223,7 @@ def test_a_reader_takes_one_state(reader):
         assert as_bytes(read(trained)) in right
 
 
+@pytest.mark.thorough
 @each_class
 @each_dtype
 def test_readers_see_whole_states(module, dtype):

@@ -828,6 +828,7 @@ np.save(sys.argv[1] + ".end.npy", theta)
 """
 
 
+@pytest.mark.thorough
 def test_killed_and_resumed_has_the_same_bits(tmp_path):
     """A process that is killed at random moments, and started again, ends like one that is not."""
     here = os.path.dirname(__file__)
@@ -899,6 +900,7 @@ def test_the_best_parameters_are_those_that_were_judged():
     assert (theta == judged[history.best_epoch]).all()
 
 
+@pytest.mark.thorough
 def test_a_long_run_with_everything_fits_its_file(tmp_path):
     """Thousands of epochs, a callback's own lists and an infinite cost come back."""
     data, keep = data_of([2, 1], 1), fastbp.Checkpoint(tmp_path / "run", every=10**6)

@@ -10,6 +10,12 @@ from pathlib import Path
 from lanes import workshop
 from lanes.mutants import BUGS, EQUIVALENT, SHORT, TESTS
 
+# What judges one build of the core.
+_CORE_TESTS = [
+    f"tests/test_{test}.py"
+    for test in ("equivalence", "sparse", "tiny", "sigmoid", "few", "gradient_forms", "training")
+]
+
 # A core that checks indices of lists, quick to compile. An installed fastbp may have other levels.
 _BUILT = {"FASTBP_DEBUG": "1", "FASTBP_LEVEL": "base"}
 
@@ -27,7 +33,8 @@ def run(options):
     with workshop.copied() as sound:
         workshop.build(sound, **_BUILT)
         names = SHORT if options.short else BUGS
-        checks = {}
+        checks = {"the table fits the sources": table}
+        checks["without a bug: plain loops"] = plain
         if not options.short:  # where tests fail without a bug, every bug would seem to be noticed
             tests = dict.fromkeys(test for file, _ in BUGS.values() for test in TESTS[file])
             checks |= {
@@ -40,6 +47,29 @@ def run(options):
         for name, (file, _, reason) in EQUIVALENT.items():
             print(f"left out as equivalent: {file}: {name}: {reason}")
     return passed, failed
+
+
+def table():
+    """Return which texts of the table are not in their files once, "" if all are."""
+    wrong = []
+    for name, (file, edits, *_) in (BUGS | EQUIVALENT).items():
+        text = (workshop.ROOT / file).read_text(encoding="utf-8")
+        for old, new in edits:
+            if text.count(old) != 1 or old == new:
+                wrong.append(f"{name}: {old!r} is {text.count(old)} times in {file}")
+            text = text.replace(old, new)
+    wrong += [f"{file} has no tests" for file, _ in BUGS.values() if file not in TESTS]
+    wrong += [f"{name} is no bug" for name in SHORT if name not in BUGS]
+    for test in {test for each in TESTS.values() for test in each}:
+        if not (workshop.ROOT / f"tests/test_{test}.py").exists():
+            wrong.append(f"there is no tests/test_{test}.py")
+    return "\n".join(wrong)
+
+
+def plain():
+    """Return what the core's tests say of a build of plain loops, "" if they pass."""
+    with workshop.copied() as folder:
+        return judged(folder, _CORE_TESTS, FASTBP_PLAIN="1")
 
 
 def seed(sound, name):
@@ -76,7 +106,7 @@ def seed(sound, name):
         return f"survived {', '.join(TESTS[file])}\n{output[-600:]}"
 
 
-def sound(folder, tests, **environment):
+def judged(folder, tests, **environment):
     """Build a copy without a bug; return what the tests say of it, "" if they pass."""
     workshop.build(folder, **_BUILT, **environment)
     return unharmed(folder, *tests, **environment)
@@ -91,4 +121,5 @@ def unharmed(folder, *tests, **environment):
 def _tests(folder, tests, timeout=_PATIENCE, **environment):
     shutil.rmtree(folder / ".hypothesis", ignore_errors=True)
     arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests, "-k", _LEFT_OUT]
+    arguments += ["-m", "not published"]
     return workshop.command(folder, arguments, timeout=timeout, **_BUILT, **environment)
