@@ -13,7 +13,7 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -732,10 +732,11 @@ def _activations(hidden: Any, output: Any, n_layers: int, cost: str | None) -> t
             output = "sigmoid" if usual == "linear" and hidden == "sigmoid" else usual
         names.append(output)
     else:
-        if not isinstance(hidden, Iterable) or callable(hidden):
+        try:
+            names = list(hidden)
+        except TypeError:  # a function, a number
             expected = f"a name, or a list of {n_layers} names"
-            raise TypeError(text("activation", expected, shown(hidden)))
-        names = list(hidden)
+            raise TypeError(text("activation", expected, shown(hidden))) from None
         if len(names) != n_layers:
             expected = f"one name, or {n_layers}: of each layer but the input"
             raise ValueError(text("activation", expected, len(names)))
