@@ -278,14 +278,11 @@ class Perceptron(BaseEstimator):
         self, X: Array, Y: Array, weights: Any, random_state: Any
     ) -> tuple[Array, Array, Any, Dataset, Any]:
         """Set ``validation_fraction`` of the samples aside."""
-        strata = self._strata(Y)
-        if strata is not None and np.unique(strata, axis=0, return_counts=True)[1].min() < 2:
-            strata = None  # a class of one sample is in one part alone, whatever the split
         rows, held = train_test_split(
             np.arange(len(X)),
             random_state=random_state,
             test_size=self.validation_fraction,
-            stratify=strata,
+            stratify=self._strata(Y),
         )
         if len(held) < 2:
             raise ValueError(
